@@ -1,0 +1,155 @@
+/**
+ * Sandbox records: how the tools meet in the pipe.
+ *
+ * One JSON object a line. `tsunshare --hold` makes it; each filter reads it, does its part, adds its own members, keeps
+ * all that it does not know, and passes it on; `tsunshare start` lets the program run. A line of digits only is a PID.
+ *
+ *     {"tsbox":1,"id":"web","pid":4242,"start":881234,"held":true,"ns":{"mnt":4026532201}, ...}
+ *
+ * `start` is the process's start time (field 22 of /proc/PID/stat): with it a filter never acts on a recycled PID.
+ *
+ * A sandbox that has an id has a folder in the run-time state: sandboxes/ID, with `record` in it.
+ */
+import * as host from "#host";
+import { EINVAL, ENOSYS, ESRCH } from "../../native/linux/errno.ts";
+import { close, read } from "../../native/linux/fs.ts";
+import { startTime } from "../../native/linux/proc.ts";
+import { pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
+import { SIGKILL } from "../../native/linux/signal.ts";
+import { SysError } from "../../native/linux/syscall.ts";
+import { fail, show, ToolError } from "./errors.ts";
+import { isName, listState, readState, runFolder } from "./state.ts";
+import { print } from "./tool.ts";
+
+export interface SandboxRecord {
+	/** The version of the format. */
+	tsbox: 1;
+	id: string;
+	/** The program's process (held before its exec until `tsunshare start`), as this PID namespace numbers it. */
+	pid: number;
+	/** Its start time in clock ticks since boot. */
+	start: number;
+	held: boolean;
+	/** The inodes of the namespaces made for it, by their names in /proc/PID/ns. */
+	ns?: Record<string, number>;
+	/** Members of other tools. */
+	[member: string]: unknown;
+}
+
+/** A process to work on, named for good by `pidfd`; with its record if it came with one or has an id. */
+export interface Target {
+	pid: number;
+	pidfd: number;
+	record?: SandboxRecord;
+}
+
+export function sandboxFolder(id: string): string {
+	return `${runFolder()}/sandboxes/${id}`;
+}
+
+/** The record of a sandbox by its id. */
+export function findRecord(id: string): SandboxRecord {
+	if (!isName(id)) fail(`${show(id)}: not a PID or a sandbox's id`);
+	return (
+		readState<SandboxRecord>(`${sandboxFolder(id)}/record`) ?? fail(`${id}: no such sandbox`, "`tsunshare list` shows those that there are")
+	);
+}
+
+export function allRecords(): SandboxRecord[] {
+	const records: SandboxRecord[] = [];
+	for (const id of listState(`${runFolder()}/sandboxes`)) {
+		const record = readState<SandboxRecord>(`${sandboxFolder(id)}/record`);
+		if (record) records.push(record);
+	}
+	return records;
+}
+
+const whole = (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0;
+
+/** A line of standard input: a record, or a PID. Fails on anything else. */
+export function parseLine(line: string): SandboxRecord | number {
+	if (/^\d+$/.test(line)) return Number(line);
+	let record: SandboxRecord;
+	try {
+		record = JSON.parse(line) as SandboxRecord;
+	} catch {
+		return fail(
+			`standard input: not a sandbox record or a PID: ${show(line.slice(0, 60))}`,
+			"pipe in what `tsunshare --hold` or another filter prints",
+		);
+	}
+	if (typeof record !== "object" || record === null || record.tsbox !== 1)
+		fail('standard input: a record without "tsbox":1', "this version reads format 1");
+	if (typeof record.id !== "string" || !isName(record.id)) fail('standard input: a record whose "id" is not a name');
+	if (!whole(record.pid) || !whole(record.start)) fail('standard input: a record whose "pid" or "start" is not a positive number');
+	return record;
+}
+
+/** Opens a process for good. Fails if it is gone, or if the PID has come to name another process since. */
+export function openTarget(from: SandboxRecord | number): Target {
+	const pid = typeof from === "number" ? from : from.pid;
+	const record = typeof from === "number" ? undefined : from;
+	const name = record ? `${record.id} (pid ${pid})` : String(pid);
+	let pidfd: number;
+	try {
+		pidfd = pidfdOpen(pid);
+	} catch (error) {
+		if (error instanceof SysError && error.errno === ESRCH) fail(`${name}: no such process`);
+		if (error instanceof SysError && error.errno === EINVAL) fail(`${name}: not a process`, "it is a thread, or 0");
+		if (error instanceof SysError && error.errno === ENOSYS) fail("pidfd_open: this kernel does not have it", "tsbox needs Linux 5.4");
+		throw error;
+	}
+	/* In this order: once the pidfd is open, the start time that is read belongs to its process or to none. */
+	if (record && startTime(pid) !== record.start) {
+		close(pidfd);
+		fail(`${name}: has ended; its PID names another process now`);
+	}
+	return record ? { pid, pidfd, record } : { pid, pidfd };
+}
+
+/** The lines of standard input, one at a time, each as soon as it is there. */
+export function* inputLines(fd = 0): Generator<string> {
+	const chunk = new Uint8Array(4096);
+	let rest = "";
+	for (;;) {
+		const length = read(fd, chunk);
+		if (length === 0) break;
+		rest += host.decode(chunk, 0, length);
+		for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
+			if (end > 0) yield rest.slice(0, end);
+			rest = rest.slice(end + 1);
+		}
+		if (rest.length > 1 << 20) fail("standard input: a line of more than 1 MiB");
+	}
+	if (rest !== "") yield rest;
+}
+
+/** What the operands name: PIDs or sandboxes' ids. */
+export function operandTargets(operands: string[]): Target[] {
+	return operands.map((word) => openTarget(/^\d+$/.test(word) ? Number(word) : findRecord(word)));
+}
+
+/**
+ * A verb as a filter: does `apply` for each operand, or else for each line of standard input, and passes the records
+ * on with the members that it returns. When it fails, a sandbox that is held is killed and not passed on.
+ */
+export function filterRecords(operands: string[], apply: (target: Target) => Record<string, unknown> | undefined) {
+	if (operands.length > 0) {
+		for (const target of operandTargets(operands)) apply(target);
+		return;
+	}
+	let seen = false;
+	for (const line of inputLines()) {
+		seen = true;
+		const target = openTarget(parseLine(line));
+		try {
+			const members = apply(target);
+			if (target.record) print(`${JSON.stringify({ ...target.record, ...members })}\n`);
+		} catch (error) {
+			if (target.record?.held) pidfdSendSignal(target.pidfd, SIGKILL);
+			throw error;
+		}
+		close(target.pidfd);
+	}
+	if (!seen) throw new ToolError("standard input: no sandbox record", "the tool before this one in the pipe failed, or there is none");
+}

@@ -1,0 +1,147 @@
+/**
+ * State: files that can be read with cat, under /run/tsbox and /var/lib/tsbox, or a user's own folders.
+ *
+ * A file is written under a temporary name, synced and renamed, so that a reader never sees half of one; a change of
+ * what several processes share is made under a flock on its folder's `.lock`.
+ */
+import * as host from "#host";
+import { ENOENT } from "../../native/linux/errno.ts";
+import {
+	close,
+	flock,
+	fsync,
+	LOCK_EX,
+	lstatIfAny,
+	mkdirAll,
+	O_CREAT,
+	O_EXCL,
+	O_NOFOLLOW,
+	O_RDWR,
+	O_WRONLY,
+	open,
+	readdir,
+	readFileIfAny,
+	rename,
+	rmdir,
+	S_IFDIR,
+	S_IFMT,
+	unlink,
+	unlinkIfAny,
+	write,
+} from "../../native/linux/fs.ts";
+import { startTime } from "../../native/linux/proc.ts";
+import { geteuid, getpid } from "../../native/linux/process.ts";
+import { SysError } from "../../native/linux/syscall.ts";
+import { fail } from "./errors.ts";
+import { notA } from "./options.ts";
+
+/** A variable of the environment; undefined where it is unset or empty. */
+export function getenv(name: string): string | undefined {
+	const entry = host.environ().find((e) => e.startsWith(`${name}=`));
+	return entry?.slice(name.length + 1) || undefined;
+}
+
+/** Where run-time state lives: $TSBOX_RUN, /run/tsbox, or without root $XDG_RUNTIME_DIR/tsbox. */
+export function runFolder(): string {
+	const given = getenv("TSBOX_RUN");
+	if (given) return given;
+	if (geteuid() === 0) return "/run/tsbox";
+	const own = getenv("XDG_RUNTIME_DIR");
+	return own ? `${own}/tsbox` : fail("no folder for run-time state", "set XDG_RUNTIME_DIR or TSBOX_RUN to a folder of your own");
+}
+
+/** Where data lives: $TSBOX_DATA, /var/lib/tsbox, or without root $XDG_DATA_HOME/tsbox. */
+export function dataFolder(): string {
+	const given = getenv("TSBOX_DATA");
+	if (given) return given;
+	if (geteuid() === 0) return "/var/lib/tsbox";
+	const home = getenv("HOME");
+	const own = getenv("XDG_DATA_HOME") ?? (home && `${home}/.local/share`);
+	return own ? `${own}/tsbox` : fail("no folder for data", "set XDG_DATA_HOME, HOME or TSBOX_DATA");
+}
+
+/** Makes a state folder that only its owner may enter. */
+export function makeStateFolder(path: string) {
+	mkdirAll(path, 0o700);
+	const found = lstatIfAny(path);
+	/* In a folder that others write to, someone may have been first, and would read and change our state. */
+	if (found && ((found.mode & S_IFMT) !== S_IFDIR || found.uid !== geteuid())) fail(`${path}: not a folder of this user's`);
+}
+
+/** For an option table: a name of a sandbox, volume, network, pool. */
+export function name(text: string, option: string): string {
+	return isName(text) ? text : notA(option, text, "a name (letters, digits, _ . - ; 128 at most; the first a letter or digit)");
+}
+
+export function isName(text: string): boolean {
+	return /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/.test(text);
+}
+
+/** Writes a state file whole or not at all. */
+export function writeState(path: string, text: string, mode = 0o600) {
+	const temporary = `${path}.${getpid()}.new`;
+	unlinkIfAny(temporary);
+	const fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+	try {
+		write(fd, text);
+		fsync(fd);
+	} finally {
+		close(fd);
+	}
+	rename(temporary, path);
+}
+
+/** Runs `change` while no other process runs one under a lock on the same folder. */
+export function withLock<T>(folder: string, change: () => T): T {
+	const fd = open(`${folder}/.lock`, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+	try {
+		flock(fd, LOCK_EX);
+		return change();
+	} finally {
+		close(fd);
+	}
+}
+
+/** A state file's JSON; undefined where there is none. Fails where it is none of ours. */
+export function readState<T>(path: string): T | undefined {
+	const text = readFileIfAny(path);
+	if (text === undefined) return undefined;
+	try {
+		return JSON.parse(text) as T;
+	} catch {
+		return fail(`${path}: not JSON`, "it may be left from an interrupted write; gc removes it");
+	}
+}
+
+/** The names in a state folder, but for hidden and half-written files; none where there is no folder. */
+export function listState(folder: string): string[] {
+	try {
+		return readdir(folder)
+			.filter((entry) => isName(entry) && !entry.endsWith(".new"))
+			.sort();
+	} catch (error) {
+		if (error instanceof SysError && error.errno === ENOENT) return [];
+		throw error;
+	}
+}
+
+/** Removes a state folder with the files in it; what is gone already is fine. Does not follow links, nor go deeper. */
+export function removeStateFolder(path: string) {
+	try {
+		for (const entry of readdir(path)) unlink(`${path}/${entry}`);
+		rmdir(path);
+	} catch (error) {
+		if (!(error instanceof SysError && error.errno === ENOENT)) throw error;
+	}
+}
+
+/** The owner of a lease, rule or mount: a process, by its PID and start time. */
+export interface Owner {
+	pid: number;
+	start: number;
+}
+
+/** False once the owner has ended, even if its PID is used again. */
+export function isAlive(owner: Owner): boolean {
+	return startTime(owner.pid) === owner.start;
+}

@@ -1,0 +1,48 @@
+/**
+ * What the dependencies call and the engine (ES2020) lacks, no more than they use of it.
+ *
+ * cac 7: Array.prototype.at, String.prototype.replaceAll, EventTarget, CustomEvent.
+ */
+
+type Listener = (event: { type: string }) => void;
+
+function define(target: object, name: string, value: unknown) {
+	if (!(name in target)) Object.defineProperty(target, name, { value, writable: true, configurable: true });
+}
+
+define(Array.prototype, "at", function at(this: unknown[], index: number) {
+	return this[index < 0 ? this.length + index : index];
+});
+
+define(String.prototype, "replaceAll", function replaceAll(this: string, search: string, replacement: string) {
+	return this.split(search).join(replacement);
+});
+
+define(
+	globalThis,
+	"EventTarget",
+	class {
+		listeners: [string, Listener][] = [];
+		addEventListener(type: string, listener: Listener) {
+			this.listeners.push([type, listener]);
+		}
+		dispatchEvent(event: { type: string }) {
+			for (const [type, listener] of this.listeners) if (type === event.type) listener(event);
+			return true;
+		}
+	},
+);
+
+define(
+	globalThis,
+	"CustomEvent",
+	class {
+		detail: unknown;
+		constructor(
+			readonly type: string,
+			init?: { detail?: unknown },
+		) {
+			this.detail = init?.detail;
+		}
+	},
+);

@@ -1,0 +1,125 @@
+/**
+ * C structs, declared once as a table of fields:
+ *
+ *     const timespec = struct([["tv_sec", "s64"], ["tv_nsec", "s64"]]);
+ *     timespec.size; timespec.offset.tv_nsec; timespec.pack({ tv_sec: 1 }); timespec.unpack(bytes).tv_sec
+ *
+ * Fields are aligned as the C compiler does on 64-bit Linux. 64-bit values are JavaScript numbers, exact up to 2^53;
+ * larger unsigned ones (a mask of all ones) are read as the nearest double. `char[N]` is a string up to its first NUL.
+ */
+import * as host from "#host";
+
+export type FieldType = "u8" | "u16" | "u32" | "u64" | "s32" | "s64" | "be16" | "be32" | `char[${number}]` | `u8[${number}]`;
+type FieldValue<T> = T extends `char[${number}]` ? string : T extends `u8[${number}]` ? Uint8Array : number;
+type Fields = readonly (readonly [string, FieldType])[];
+type Values<F extends Fields> = { -readonly [P in F[number] as P[0]]: FieldValue<P[1]> };
+
+export interface Struct<F extends Fields> {
+	readonly size: number;
+	readonly offset: { readonly [P in F[number] as P[0]]: number };
+	/** The struct's bytes; what is not given is 0. */
+	pack(values: Partial<Values<F>>): Uint8Array;
+	/** The values at `at`; fields beyond the end of the bytes (an older kernel's struct) are 0. */
+	unpack(bytes: Uint8Array, at?: number): Values<F>;
+}
+
+const sizes: Record<string, number> = { u8: 1, u16: 2, be16: 2, u32: 4, be32: 4, s32: 4, u64: 8, s64: 8 };
+
+/** Declares a struct. `packed` leaves out all padding (__attribute__((packed))). */
+export function struct<const F extends Fields>(fields: F, packed = false): Struct<F> {
+	const offset: Record<string, number> = {};
+	const lengths: Record<string, number> = {};
+	let size = 0;
+	let widest = 1;
+	for (const [name, type] of fields) {
+		const array = type.indexOf("[");
+		const unit = array < 0 ? (sizes[type] as number) : 1;
+		const length = array < 0 ? unit : Number(type.slice(array + 1, -1));
+		if (!packed) {
+			size = Math.ceil(size / unit) * unit;
+			widest = Math.max(widest, unit);
+		}
+		offset[name] = size;
+		lengths[name] = length;
+		size += length;
+	}
+	size = Math.ceil(size / widest) * widest;
+
+	return {
+		size,
+		offset: offset as Struct<F>["offset"],
+		pack(values) {
+			const bytes = new Uint8Array(size);
+			const view = new DataView(bytes.buffer);
+			for (const [name, type] of fields) {
+				const value = (values as Record<string, unknown>)[name];
+				if (value !== undefined) put(bytes, view, offset[name] as number, type, value, lengths[name] as number);
+			}
+			return bytes;
+		},
+		unpack(bytes, at = 0) {
+			const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+			const values: Record<string, unknown> = {};
+			for (const [name, type] of fields) {
+				const from = at + (offset[name] as number);
+				values[name] =
+					from + (lengths[name] as number) <= bytes.byteLength
+						? get(bytes, view, from, type, lengths[name] as number)
+						: type.startsWith("char")
+							? ""
+							: 0;
+			}
+			return values as Values<F>;
+		},
+	};
+}
+
+function put(bytes: Uint8Array, view: DataView, at: number, type: FieldType, value: unknown, length: number) {
+	const number = value as number;
+	if (type === "u64" || type === "s64") putU64(view, at, number);
+	else if (type === "u32" || type === "s32") view.setUint32(at, number, true);
+	else if (type === "u16") view.setUint16(at, number, true);
+	else if (type === "u8") view.setUint8(at, number);
+	else if (type === "be16") view.setUint16(at, number, false);
+	else if (type === "be32") view.setUint32(at, number, false);
+	else {
+		const text = typeof value === "string" ? new Uint8Array(host.encode(value)) : (value as Uint8Array);
+		/* A string keeps its NUL: a name that fills the field would run on into the next one. */
+		if (text.length > length - (typeof value === "string" ? 1 : 0)) throw new RangeError(`"${value}" is longer than ${type}`);
+		bytes.set(text, at);
+	}
+}
+
+function get(bytes: Uint8Array, view: DataView, at: number, type: FieldType, length: number): unknown {
+	if (type === "u64") return getU64(view, at);
+	if (type === "s64") return view.getInt32(at + 4, true) * 0x100000000 + view.getUint32(at, true);
+	if (type === "u32") return view.getUint32(at, true);
+	if (type === "s32") return view.getInt32(at, true);
+	if (type === "u16") return view.getUint16(at, true);
+	if (type === "u8") return view.getUint8(at);
+	if (type === "be16") return view.getUint16(at, false);
+	if (type === "be32") return view.getUint32(at, false);
+	if (type.startsWith("u8")) return bytes.slice(at, at + length);
+	let end = at;
+	while (end < at + length && bytes[end] !== 0) end++;
+	return host.decode(bytes, at, end);
+}
+
+/** A 64-bit number, little endian; -1 gives all ones. */
+export function putU64(view: DataView, at: number, value: number) {
+	view.setUint32(at, value % 0x100000000, true);
+	view.setUint32(at + 4, Math.floor(value / 0x100000000), true);
+}
+
+export function getU64(view: DataView, at: number): number {
+	return view.getUint32(at + 4, true) * 0x100000000 + view.getUint32(at, true);
+}
+
+/** Strings as a C array of pointers, closed by NULL: argv and envp of execve(2). Keep the result as long as it is used. */
+export function pointerArray(strings: string[]): { address: number; keep: unknown } {
+	const encoded = strings.map((text) => host.encode(text));
+	const pointers = new Uint8Array(8 * (strings.length + 1));
+	const view = new DataView(pointers.buffer);
+	for (let i = 0; i < encoded.length; i++) putU64(view, 8 * i, host.addressOf(encoded[i] as ArrayBuffer));
+	return { address: host.addressOf(pointers), keep: [pointers, encoded] };
+}

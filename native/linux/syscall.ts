@@ -1,0 +1,87 @@
+/**
+ * The way to the kernel: every binding of native/linux goes through `call` (it asks) or `change` (it alters the system).
+ *
+ * That is where `--trace` shows the calls as they are made, and where `--dry-run` shows the changes in place of making
+ * them.
+ */
+import * as host from "#host";
+import type { Argument } from "../host/host.d.ts";
+import { EINTR } from "./errno.ts";
+import { SYS_write } from "./nr.ts";
+import { strerror } from "./strerror.ts";
+import { formatCall } from "./trace.ts";
+
+/** A system call that failed: what was called, on what (a path, a PID ...), and the kernel's error number. */
+export class SysError extends Error {
+	constructor(
+		readonly call: string,
+		readonly errno: number,
+		readonly object?: string,
+	) {
+		super();
+		this.name = "SysError";
+	}
+	override get message(): string {
+		return `${this.call}${this.object === undefined ? "" : ` ${this.object}`}: ${strerror(this.errno)}`;
+	}
+}
+
+const mode = { trace: false, dryRun: false };
+
+export function setTrace(on: boolean) {
+	mode.trace = on;
+}
+
+export function setDryRun(on: boolean) {
+	mode.dryRun = on;
+}
+
+export function isDryRun(): boolean {
+	return mode.dryRun;
+}
+
+function print(fd: number, line: string) {
+	const bytes = host.encode(`${line}\n`);
+	host.syscall(SYS_write, fd, bytes, bytes.byteLength);
+}
+
+/** Calls, and returns what the kernel returned: -errno on failure. Interrupted calls are made again. */
+export function tryCall(name: string, nr: number, ...args: Argument[]): number {
+	let result: number;
+	do result = host.syscall(nr, ...args);
+	while (result === -EINTR);
+	if (mode.trace) print(2, formatCall(name, args, result));
+	return result;
+}
+
+/** The same, for a call that changes the system: in a dry run it is printed, and counts as done. */
+export function tryChange(name: string, nr: number, ...args: Argument[]): number {
+	if (!mode.dryRun) return tryCall(name, nr, ...args);
+	print(1, formatCall(name, args));
+	return 0;
+}
+
+/** A step that is more than one call, for people: `write /proc/self/uid_map "0 1000 1"`. True if it must not be done. */
+export function dryRun(line: string): boolean {
+	if (mode.dryRun) print(1, line);
+	return mode.dryRun;
+}
+
+function check(name: string, args: Argument[], result: number): number {
+	if (result >= 0 || result < -4095) return result;
+	throw new SysError(
+		name,
+		-result,
+		args.find((arg): arg is string => typeof arg === "string"),
+	);
+}
+
+/** Calls; throws SysError, whose object is the first string among the arguments. */
+export function call(name: string, nr: number, ...args: Argument[]): number {
+	return check(name, args, tryCall(name, nr, ...args));
+}
+
+/** `call` for what changes the system. */
+export function change(name: string, nr: number, ...args: Argument[]): number {
+	return check(name, args, tryChange(name, nr, ...args));
+}
