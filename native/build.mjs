@@ -143,11 +143,11 @@ const onDemand = ["cmds/common/help.ts", "cmds/common/hints.ts", "native/linux/s
  * All parts are scripts in one global scope, in which esbuild has made each name unique.
  */
 function split(bundle, metafile, entry) {
-	const pieces = [];
-	let path = "";
+	/* esbuild writes a comment with its path above each module's code. */
+	const pieces = [{ path: "", lines: [] }];
 	for (const line of bundle.split("\n")) {
-		const header = /^\/\/ ((?:cmds|native|node_modules)\/\S+)$/.exec(line);
-		if (header || pieces.length === 0) pieces.push({ path: (path = header ? header[1] : path), lines: [] });
+		const header = /^\/\/ ((?:cmds|native|test|node_modules)\/\S+)$/.exec(line);
+		if (header) pieces.push({ path: header[1], lines: [] });
 		pieces.at(-1).lines.push(line);
 	}
 	const imports = (module) => (metafile.inputs[module]?.imports ?? []).map((i) => i.path);

@@ -111,7 +111,7 @@ function roff(text: string): string {
 export function manPage(tool: Tool): string {
 	const out = [`.TH ${tool.name.toUpperCase()} 1 "" tsbox`, ".SH NAME", `${roff(tool.name)} \\- ${roff(tool.summary)}`, ".SH SYNOPSIS"];
 	for (const verb of tool.commands)
-		out.push(".B " + roff([tool.name, verb.name].filter(Boolean).join(" ")), roff(`[options] ${verb.operands}`), ".br");
+		out.push(`.B ${roff([tool.name, verb.name].filter(Boolean).join(" "))}`, roff(`[options] ${verb.operands}`), ".br");
 	if (tool.details) out.push(".SH DESCRIPTION", ...tool.details.flatMap((text) => [roff(text), ".PP"]));
 	const optionList = (table: readonly Option[]) => {
 		for (const [heading, list] of groups(table)) {

@@ -99,7 +99,7 @@ function cut(argv: string[], table: readonly Option[], stopAtOperand: boolean): 
 	const written: Written[] = [];
 	const operands: string[] = [];
 	let i = 0;
-	const valueOf = (option: Option, as: string, attached: string | undefined): string | undefined => {
+	const takeValue = (option: Option, as: string, attached: string | undefined): string | undefined => {
 		if (attached !== undefined || option.value === undefined || option.optional) return attached;
 		if (i >= argv.length) throw new UsageError(`${as}: needs a value: ${option.value}`);
 		return argv[i++];
@@ -115,7 +115,7 @@ function cut(argv: string[], table: readonly Option[], stopAtOperand: boolean): 
 			const option = find(table, word.slice(2, equals < 0 ? undefined : equals));
 			const as = `--${option.long}`;
 			if (equals >= 0 && option.value === undefined) throw new UsageError(`${as}: takes no value`);
-			written.push({ option, as, text: valueOf(option, as, equals < 0 ? undefined : word.slice(equals + 1)) });
+			written.push({ option, as, text: takeValue(option, as, equals < 0 ? undefined : word.slice(equals + 1)) });
 		} else if (word.length > 1 && word.startsWith("-")) {
 			for (let at = 1; at < word.length; at++) {
 				const option = table.find((candidate) => candidate.short === word[at]);
@@ -123,7 +123,7 @@ function cut(argv: string[], table: readonly Option[], stopAtOperand: boolean): 
 				if (!option) throw new UnknownOption(as, []);
 				const rest = word.slice(at + 1);
 				const takesRest = option.value !== undefined && option.optional !== "long" && rest !== "";
-				written.push({ option, as, text: valueOf(option, as, takesRest ? rest.replace(/^=/, "") : undefined) });
+				written.push({ option, as, text: takeValue(option, as, takesRest ? rest.replace(/^=/, "") : undefined) });
 				if (takesRest) break;
 			}
 		} else {
