@@ -7,12 +7,13 @@
  *   --sanitize    with ASan and UBSan, into build/sanitize/bin
  *   --gc-stress   the engine collects garbage at every allocation, into build/gc-stress/bin
  *   --glibc       glibc although musl-gcc is there
+ *   --tool MAIN.ts OUTPUT   another program than those of cmds, for a test
  *
  * TSBOX_QUICKJS=system links Debian's libquickjs in place of the sources that the package qjsc carries.
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 import { execa } from "execa";
@@ -146,8 +147,8 @@ function split(bundle, metafile, entry) {
 	/* esbuild writes a comment with its path above each module's code. */
 	const pieces = [{ path: "", lines: [] }];
 	for (const line of bundle.split("\n")) {
-		const header = /^\/\/ ((?:cmds|native|test|node_modules)\/\S+)$/.exec(line);
-		if (header) pieces.push({ path: header[1], lines: [] });
+		const path = line.startsWith("// ") ? line.slice(3) : "";
+		if (metafile.inputs[path]) pieces.push({ path, lines: [] });
 		pieces.at(-1).lines.push(line);
 	}
 	const imports = (module) => (metafile.inputs[module]?.imports ?? []).map((i) => i.path);
@@ -196,10 +197,9 @@ function split(bundle, metafile, entry) {
 	return [`${stubs}${first}`, ...groups.values()].map((text) => `"use strict";\n${text}`);
 }
 
-async function buildTool(name, objects, bytecode) {
-	const tool = name === "initd" ? "tsinit" : `ts${name}`;
-	const entry = `cmds/${name}/main.ts`;
-	const work = join(folder, name);
+async function buildTool({ entry, output }, objects, bytecode) {
+	const tool = basename(output);
+	const work = join(folder, tool);
 	const { outputFiles, metafile } = await esbuild.build({
 		entryPoints: [entry],
 		bundle: true,
@@ -218,10 +218,10 @@ async function buildTool(name, objects, bytecode) {
 		logLevel: "error",
 	});
 	const bundle = outputFiles[0].text;
-	const output = join(bin, tool);
 	const hash = createHash("sha256").update(bundle).update(folder).update(readFileSync("native/build.mjs")).digest("hex");
 	const stamp = join(work, "bundle.hash");
 	mkdirSync(work, { recursive: true });
+	mkdirSync(dirname(output), { recursive: true });
 	if (isFresh(output, objects) && existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
 
 	const parts = split(bundle, metafile, entry);
@@ -271,15 +271,20 @@ ${used.join("\n")}
 }
 
 const named = process.argv.slice(2).filter((arg) => !arg.startsWith("--"));
-const names = readdirSync("cmds").filter((name) => existsSync(`cmds/${name}/main.ts`));
-const wanted =
-	named.length === 0
-		? names
-		: names.filter((name) => named.some((tool) => tool === name || tool === `ts${name}` || (name === "initd" && tool === "tsinit")));
+
+/** What the command line asks for: each with its main.ts, and the file to make of it. */
+function chooseTools() {
+	if (flags.has("--tool")) return [{ entry: named[0], output: named[1] }];
+	return readdirSync("cmds")
+		.filter((name) => existsSync(`cmds/${name}/main.ts`))
+		.map((name) => ({ name, tool: name === "initd" ? "tsinit" : `ts${name}` }))
+		.filter(({ name, tool }) => named.length === 0 || named.includes(name) || named.includes(tool))
+		.map(({ name, tool }) => ({ entry: `cmds/${name}/main.ts`, output: join(bin, tool) }));
+}
 
 try {
 	const [objects, bytecode] = await Promise.all([buildEngine(), buildCompiler()]);
-	for (const name of wanted) await buildTool(name, objects, bytecode);
+	for (const tool of chooseTools()) await buildTool(tool, objects, bytecode);
 } catch (error) {
 	console.error(error.message);
 	process.exit(1);
