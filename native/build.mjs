@@ -126,14 +126,20 @@ const intrinsics = [
 	["JSON", /\bJSON\./],
 	["MapSet", /\bnew (Map|Set|WeakMap)\b/],
 	["RegExpCompiler", /\bRegExp\(/],
-	["RegExp", /[=(,:!&|?]\s*\/(?![*/])(\\.|\[[^\]]*\]|[^/\n])+\/[gimsuy]*\s*[.,;)\]]|\.split\(\/|return \//],
+	["RegExp", /[=(,:!&|?]\s*\/(?![*/])(\\.|\[[^\]]*\]|[^/\n])+\/[gimsuy]*\s*[.,;)\]]|\.split\(\/|return \/|\bRegExp\(/],
 	["Promise", /\b(Promise|await)\b/],
 	["Date", /\b(new )?Date\b/],
 	["Proxy", /\bnew Proxy\b/],
 ];
 
-/** What most runs do not need: the help, and what an error or --trace prints. */
-const onDemand = ["cmds/common/help.ts", "cmds/common/hints.ts", "native/linux/strerror.ts", "native/linux/trace.ts"];
+/** What most runs do not need: the help, the values of options, and what an error or --trace prints. */
+const onDemand = [
+	"cmds/common/help.ts",
+	"cmds/common/hints.ts",
+	"cmds/common/values.ts",
+	"native/linux/strerror.ts",
+	"native/linux/trace.ts",
+];
 
 /**
  * Cuts the bundle into what every run needs (part 0) and what is loaded when it is first called.
@@ -194,12 +200,15 @@ function split(bundle, metafile, entry) {
 		for (const [, name] of text.matchAll(/^function (\w+)\(/gm))
 			if (new RegExp(`\\b${name}\\b`).test(others)) stubs += `function ${name}(...args){${loads}return ${name}(...args)}\n`;
 	}
-	return [`${stubs}${first}`, ...groups.values()].map((text) => `"use strict";\n${text}`);
+	/*
+	 * QuickJS runs part 0 in place only if the atoms of its bytecode get the numbers that they were written with: the first
+	 * that are free. One is not: a context makes the atom AggregateError, past the built-in ones. Named first, it fits again.
+	 */
+	return [`var AggregateError;\n${stubs}${first}`, ...groups.values()].map((text) => `"use strict";\n${text}`);
 }
 
-async function buildTool({ entry, output }, objects, bytecode) {
+async function buildTool({ entry, output, work }, objects, bytecode) {
 	const tool = basename(output);
-	const work = join(folder, tool);
 	const { outputFiles, metafile } = await esbuild.build({
 		entryPoints: [entry],
 		bundle: true,
@@ -272,14 +281,14 @@ ${used.join("\n")}
 
 const named = process.argv.slice(2).filter((arg) => !arg.startsWith("--"));
 
-/** What the command line asks for: each with its main.ts, and the file to make of it. */
+/** What the command line asks for: each with its main.ts, the file to make of it, and a folder for what comes between. */
 function chooseTools() {
-	if (flags.has("--tool")) return [{ entry: named[0], output: named[1] }];
+	if (flags.has("--tool")) return [{ entry: named[0], output: named[1], work: join(folder, "tool", basename(named[1])) }];
 	return readdirSync("cmds")
 		.filter((name) => existsSync(`cmds/${name}/main.ts`))
 		.map((name) => ({ name, tool: name === "initd" ? "tsinit" : `ts${name}` }))
 		.filter(({ name, tool }) => named.length === 0 || named.includes(name) || named.includes(tool))
-		.map(({ name, tool }) => ({ entry: `cmds/${name}/main.ts`, output: join(bin, tool) }));
+		.map(({ name, tool }) => ({ entry: `cmds/${name}/main.ts`, output: join(bin, tool), work: join(folder, name) }));
 }
 
 try {

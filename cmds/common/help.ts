@@ -66,7 +66,8 @@ export function helpText(tool: Tool, verb: Command): string {
 	for (const [heading, list] of groups(table.filter((o) => !o.rare)))
 		out += `\n${heading}:\n${columns(list.map((o) => [optionName(o), o.help]))}`;
 	const examples = isTop ? tool.examples : (verb.examples ?? []);
-	if (examples.length > 0) out += `\nExamples:\n${examples.map(([line, what]) => ` ${line}\n     ${what}\n`).join("")}`;
+	if (examples.length > 0)
+		out += `\nExamples:\n${examples.map(([line, what]) => ` ${line}\n     ${wrap(what, WIDTH - 5).join("\n     ")}\n`).join("")}`;
 	const more = table.some((o) => o.rare) ? `\n\`${tool.name} man\` shows the rarer options as well.\n` : "";
 	return out + more;
 }
@@ -153,7 +154,7 @@ export function completion(tool: Tool, shell: string): string {
 		const cases = words(tool).map(
 			([verb, list]) => `\t\t${verb === "" ? "*" : verb}) words="${longs(list)}${verb === "" ? ` ${top}` : ""}" ;;`,
 		);
-		if (!tool.commands.some((c) => c.name === "")) cases.push(`\t\t*) words="${top} --help --version" ;;`);
+		if (!tool.commands.some((c) => c.name === "")) cases.push(`\t\t*) words="${top} --trace --help --version" ;;`);
 		/* The pattern of the verb that has no name matches all, so it comes last. */
 		cases.sort((a, b) => Number(a.includes("\t\t*)")) - Number(b.includes("\t\t*)")));
 		return `_${tool.name}() {

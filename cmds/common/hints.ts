@@ -1,5 +1,5 @@
 /** Where errno misleads: what it means here, and the remedy. Loaded once a call has failed. */
-import { EBUSY, EINVAL, ENOSPC, ENOSYS, EPERM } from "../../native/linux/errno.ts";
+import { EACCES, EBUSY, EINVAL, ENOSPC, ENOSYS, EPERM, ERANGE } from "../../native/linux/errno.ts";
 import { readFileIfAny } from "../../native/linux/fs.ts";
 import { statusField } from "../../native/linux/proc.ts";
 import { geteuid } from "../../native/linux/process.ts";
@@ -46,10 +46,28 @@ function namespaceHint(call: string, errno: number): string | undefined {
 	return "this process lacks CAP_SYS_ADMIN: see CapEff in /proc/self/status";
 }
 
+function setnsHint(call: string, errno: number): string | undefined {
+	if (errno === EINVAL && call.includes("CLONE_NEWUSER")) return "this process is in that user namespace already";
+	if (errno === EINVAL && call.includes("CLONE_NEWPID")) return "only this PID namespace and those below it can be entered";
+	if (errno !== EPERM) return undefined;
+	if (call.includes("CLONE_NEWUSER")) return "a user namespace can be entered by its owner, and with CAP_SYS_ADMIN in it";
+	return "this needs CAP_SYS_ADMIN in the user namespace that owns it: enter that, too (-U), or be root";
+}
+
 /** The hint for a failed system call, or undefined. */
 export function hintFor(error: SysError): string | undefined {
 	const { call, errno, object } = error;
 	if (call.startsWith("unshare(") || (call === "clone3" && errno !== ENOSYS)) return namespaceHint(call, errno);
+	if (call.startsWith("setns(")) return setnsHint(call, errno);
+	if (call === "open" && (errno === EACCES || errno === EPERM) && object?.startsWith("/proc/"))
+		return "it is another user's process, or one that has more rights: this needs CAP_SYS_PTRACE";
+	if (call === "chroot" && errno === EPERM)
+		return "chroot(2) needs CAP_SYS_CHROOT; -r (--map-root-user) makes a user namespace in which you have it";
+	if (object?.endsWith("/timens_offsets") && errno === ERANGE) return "neither clock can be set to less than 0, or to more than 146 years";
+	if (object?.endsWith("/setgroups") && errno === EPERM)
+		return "setgroups(2) is denied in the parent user namespace, or this one has its gid_map already";
+	if (call === "setgroups" && errno === EPERM) return "setgroups(2) is denied in this user namespace, or it has no gid_map yet";
+	if ((call === "setresuid" || call === "setresgid") && errno === EINVAL) return "the id has no mapping in this user namespace";
 	if (call === "mount" && errno === ENOSPC) return "no disk is full: /proc/sys/fs/mount-max is the limit on a namespace's mounts";
 	if (call === "mount" && errno === EPERM && geteuid() !== 0)
 		return "mounting needs CAP_SYS_ADMIN in the mount namespace's user namespace; -r -m makes both";

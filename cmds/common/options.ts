@@ -3,8 +3,8 @@
  *
  * One declaration feeds the parser, `--help`, the man page and the shell completion (help.ts).
  */
-import { cac } from "cac";
 import { show, UsageError } from "./errors.ts";
+import { readValues } from "./values.ts";
 
 export interface Option {
 	/** The long name, without dashes. */
@@ -18,6 +18,8 @@ export interface Option {
 	 * allows it after the letter too, `-mFILE` (nsenter); "long" does not, so that letters can be joined (unshare).
 	 */
 	optional?: "long" | "both";
+	/** Once this option has been written, the value may be the next word as well: `--user NAME` after --rootfs. */
+	valueAfter?: string;
 	help: string;
 	/** Makes a value of the text, or throws UsageError by saying what it should be: `notA(option, text, "a port number (1-65535)")`. */
 	parse?: (text: string, option: string) => unknown;
@@ -65,8 +67,8 @@ function find(table: readonly Option[], long: string): Option {
 	const exact = table.find((option) => option.long === long || option.alias?.includes(long));
 	if (exact) return exact;
 	/* As getopt_long(3): the beginning of a name will do if it is the beginning of one name only. */
-	const candidates = table.filter((option) => option.long.startsWith(long));
-	if (candidates.length === 1 && long !== "") return candidates[0] as Option;
+	const candidates = long === "" ? [] : table.filter((option) => option.long.startsWith(long));
+	if (candidates.length === 1) return candidates[0] as Option;
 	throw new UnknownOption(`--${long}`, candidates);
 }
 
@@ -85,22 +87,25 @@ export class UnknownOption extends UsageError {
 }
 
 /** An option as it stands on the command line: its declaration, how it was written, and its value's text. */
-interface Written {
+export interface Written {
 	option: Option;
 	as: string;
 	text: string | undefined;
 }
 
 /**
- * Cuts the command line into options and operands. With `stopAtOperand`, the first operand ends the options, as POSIX
- * says for a tool that runs a command; `--` always does.
+ * Cuts the command line into options and operands. With `stopAtOperand`, the first operand (or the N-th) ends the options,
+ * as POSIX says for a tool that runs a command; `--` always does.
  */
-function cut(argv: string[], table: readonly Option[], stopAtOperand: boolean): { written: Written[]; operands: string[] } {
+function cut(argv: string[], table: readonly Option[], stopAtOperand: boolean | number): { written: Written[]; operands: string[] } {
 	const written: Written[] = [];
 	const operands: string[] = [];
 	let i = 0;
 	const takeValue = (option: Option, as: string, attached: string | undefined): string | undefined => {
-		if (attached !== undefined || option.value === undefined || option.optional) return attached;
+		if (attached !== undefined || option.value === undefined) return attached;
+		const isFree =
+			as.startsWith("--") && i < argv.length && written.some((w) => w.option.long === option.valueAfter) && !argv[i]?.startsWith("-");
+		if (option.optional && !isFree) return undefined;
 		if (i >= argv.length) throw new UsageError(`${as}: needs a value: ${option.value}`);
 		return argv[i++];
 	};
@@ -128,7 +133,7 @@ function cut(argv: string[], table: readonly Option[], stopAtOperand: boolean): 
 			}
 		} else {
 			operands.push(word);
-			if (stopAtOperand) {
+			if (stopAtOperand && operands.length >= Number(stopAtOperand)) {
 				operands.push(...argv.slice(i));
 				break;
 			}
@@ -137,39 +142,28 @@ function cut(argv: string[], table: readonly Option[], stopAtOperand: boolean): 
 	return { written, operands };
 }
 
-function camel(long: string): string {
-	return long.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+export function camel(long: string): string {
+	return long.indexOf("-") < 0 ? long : long.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
 /**
- * Reads a command line. cac is told of the options that occur, no more: declaring a whole table took longer than all the
- * rest of a short run.
+ * Reads a command line. cac is told of the options that occur with a value, no more: declaring a whole table, or each
+ * flag, took longer than all the rest of a short run.
  */
-export function parse<T extends readonly Option[]>(argv: string[], table: T, stopAtOperand: boolean): CommandLine<T> {
+export function parse<T extends readonly Option[]>(argv: string[], table: T, stopAtOperand: boolean | number): CommandLine<T> {
 	const { written, operands } = cut(argv, table, stopAtOperand);
 	const ordered: { long: string; value: unknown }[] = [];
 	const values: Record<string, unknown> = {};
-	if (written.length > 0) {
-		const cli = cac();
-		for (const option of new Set(written.map((w) => w.option)))
-			cli.option(option.value === undefined ? `--${option.long}` : `--${option.long} [${option.value}]`, "");
-		/* A value goes through cac behind a "=": it would make a number of whatever looks like one ("007", "1e3"). */
-		const words = written.map(({ option, text }) =>
-			option.value === undefined || text === undefined ? `--${option.long}` : `--${option.long}==${text}`,
-		);
-		const read = cli.parse(["", "", ...words], { run: false }).options;
-		for (const { option, as } of written) {
-			const key = camel(option.long);
-			const all: unknown[] = Array.isArray(read[key]) ? (read[key] as unknown[]) : [read[key]];
-			/* The n-th time that an option is written has the n-th of its values; without `repeat` the last one counts. */
-			const nth = ordered.filter((o) => o.long === option.long).length;
-			const raw = all[Math.min(nth, all.length - 1)];
-			const text = typeof raw === "string" ? raw.slice(1) : undefined;
-			const value = text === undefined ? true : option.parse ? option.parse(text, as) : text;
-			ordered.push({ long: option.long, value });
-			if (option.repeat) values[key] = [...((values[key] as unknown[] | undefined) ?? []), value];
-			else values[key] = value;
-		}
+	const valued = written.filter(({ text }) => text !== undefined);
+	const read = valued.length > 0 ? readValues(valued) : {};
+	for (const { option, as, text } of written) {
+		const key = camel(option.long);
+		/* The n-th time that an option is written with a value has the n-th of its values; without `repeat` the last one counts. */
+		const raw = text === undefined ? undefined : (read[key]?.shift() as string);
+		const value = raw === undefined ? true : option.parse ? option.parse(raw, as) : raw;
+		ordered.push({ long: option.long, value });
+		if (option.repeat) values[key] = [...((values[key] as unknown[] | undefined) ?? []), value];
+		else values[key] = value;
 	}
 	return { options: values as Values<T>, ordered, operands };
 }

@@ -110,18 +110,23 @@ export function openTarget(from: SandboxRecord | number): Target {
 /** The lines of standard input, one at a time, each as soon as it is there. */
 export function* inputLines(fd = 0): Generator<string> {
 	const chunk = new Uint8Array(4096);
-	let rest = "";
+	/* Bytes, not text: a read may end within a letter. */
+	let rest = new Uint8Array(0);
 	for (;;) {
 		const length = read(fd, chunk);
 		if (length === 0) break;
-		rest += host.decode(chunk, 0, length);
-		for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
-			if (end > 0) yield rest.slice(0, end);
-			rest = rest.slice(end + 1);
+		const bytes = new Uint8Array(rest.length + length);
+		bytes.set(rest);
+		bytes.set(chunk.subarray(0, length), rest.length);
+		let start = 0;
+		for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
+			if (end > start) yield host.decode(bytes, start, end);
+			start = end + 1;
 		}
+		rest = bytes.subarray(start);
 		if (rest.length > 1 << 20) fail("standard input: a line of more than 1 MiB");
 	}
-	if (rest !== "") yield rest;
+	if (rest.length > 0) yield host.decode(rest);
 }
 
 /** What the operands name: PIDs or sandboxes' ids. */

@@ -29,7 +29,7 @@ import {
 	unlinkIfAny,
 	write,
 } from "../../native/linux/fs.ts";
-import { startTime } from "../../native/linux/proc.ts";
+import { processStat } from "../../native/linux/proc.ts";
 import { geteuid, getpid } from "../../native/linux/process.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { fail } from "./errors.ts";
@@ -141,7 +141,8 @@ export interface Owner {
 	start: number;
 }
 
-/** False once the owner has ended, even if its PID is used again. */
+/** False once the owner has ended, even if its PID is used again, or nobody has reaped it yet. */
 export function isAlive(owner: Owner): boolean {
-	return startTime(owner.pid) === owner.start;
+	const stat = processStat(owner.pid);
+	return stat !== undefined && stat.start === owner.start && stat.state !== "Z" && stat.state !== "X";
 }

@@ -44,7 +44,7 @@ export function table<Row>(rows: Row[], columns: Column<Row>[], options: { heade
 /** A cell as it is, but for control characters and broken UTF-8, which are escaped. */
 function printable(text: string): string {
 	const quoted = show(text);
-	return quoted === `"${text}"` ? text : quoted;
+	return quoted === `"${text.replace(/["\\]/g, "\\$&")}"` ? text : quoted;
 }
 
 /** One JSON value, for `--json`. */

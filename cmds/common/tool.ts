@@ -20,8 +20,8 @@ export interface Command<T extends readonly Option[] = readonly Option[]> {
 	/** What follows the options: `PROGRAM [ARGUMENT...]`. */
 	operands: string;
 	options: T;
-	/** The first operand ends the options, as for every tool that runs a command. */
-	runsCommand?: true;
+	/** The first operand ends the options, as for every tool that runs a command; with a number, the N-th: `run PATH PROGRAM`. */
+	runsCommand?: true | number;
 	/** Changes the system, so `--dry-run` shows what it would do. */
 	dryRun?: true;
 	/** The exit status of a wrong command line: 2, or that of the peer whose place the command takes. */
@@ -46,9 +46,13 @@ export interface Tool {
 	/** Paragraphs of the man page. */
 	details?: string[];
 	commands: Command[];
+	/** More verbs, made only when the first argument may name one, or for the help. */
+	verbs?: (() => Command[]) | undefined;
 	examples: [command: string, what: string][];
 	/** Exit statuses beyond the usual ones. */
 	statuses?: [string, string][];
+	/** What `--version` prints, where a program that reads the peer's version expects its form. */
+	version?: string;
 	/** Options of the peer that stand in the way of ours: letters that `--help` and `--version` do not get. */
 	keepLetters?: string;
 }
@@ -69,7 +73,8 @@ declare const TSBOX_VERSION: string;
 
 /** Which verb a command line calls for, and the words after it. */
 export function chooseCommand(tool: Tool, argv: string[]): { verb: Command; rest: string[] } {
-	const named = tool.commands.find((c) => c.name !== "" && (c.name === argv[0] || c.alias === argv[0]));
+	const word = argv[0];
+	const named = word === undefined ? undefined : tool.commands.find((c) => c.name !== "" && (c.name === word || c.alias === word));
 	if (named) return { verb: named, rest: argv.slice(1) };
 	const plain = tool.commands.find((c) => c.name === "");
 	if (plain) return { verb: plain, rest: argv };
@@ -82,6 +87,11 @@ export function chooseCommand(tool: Tool, argv: string[]): { verb: Command; rest
 			tool.commands.map((c) => c.name),
 		),
 	);
+}
+
+/** The tool with all its verbs. */
+function withVerbs(tool: Tool): Tool {
+	return tool.verbs ? { ...tool, commands: [...tool.commands, ...tool.verbs()], verbs: undefined } : tool;
 }
 
 /** A tool that has only verbs still answers to --help and --version. */
@@ -98,8 +108,9 @@ function toplevel(tool: Tool): Command {
 }
 
 /** Runs the tool on the command line, and exits. */
-export function main(tool: Tool): never {
+export function main(given: Tool): never {
 	const argv = host.argv().slice(1);
+	const tool = argv[0] === undefined || argv[0].startsWith("-") ? given : withVerbs(given);
 	let verb: Command | undefined;
 	try {
 		if (argv[0] === "man" && argv.length === 1) print(manPage(tool));
@@ -116,10 +127,10 @@ export function main(tool: Tool): never {
 }
 
 function runCommand(tool: Tool, verb: Command, argv: string[]) {
-	const line = parse(argv, [...verb.options, ...commonOptions(tool, verb)], verb.runsCommand === true);
+	const line = parse(argv, [...verb.options, ...commonOptions(tool, verb)], verb.runsCommand ?? false);
 	const given = line.options as { help?: true; version?: true; trace?: true; dryRun?: true };
-	if (given.help) return print(helpText(tool, verb));
-	if (given.version) return print(`${tool.name} (tsbox) ${TSBOX_VERSION}\n`);
+	if (given.help) return print(helpText(withVerbs(tool), verb));
+	if (given.version) return print(`${tool.version ?? `${tool.name} (tsbox) ${TSBOX_VERSION}`}\n`);
 	if (given.trace) setTrace(true);
 	if (given.dryRun) setDryRun(true);
 	verb.run(line);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "heap.h"
@@ -336,17 +337,55 @@ static _Noreturn void die(JSContext *ctx)
 
     const char *end = trace;
 
+    /* The engine throws null where there is no memory for an error. */
+    if (!ctx || JS_IsNull(error) || (!text && JS_IsNull(JS_GetException(ctx))))
+        text = "out of memory";
     /* A stack overflow has thousands of lines; the first ones tell. */
     for (int lines = 0; end && *end && lines < TRACE_LINES; lines++)
         end = strchrnul(end, '\n') + 1;
-    dprintf(STDERR_FILENO, "%s: internal error: %s\n%.*s", tool_name, text ? text : "out of memory", (int)(end - trace), trace ? trace : "");
+    dprintf(STDERR_FILENO, "%s: internal error: %s\n%.*s", tool_name, text ? text : "an error without text", (int)(end - trace), trace ? trace : "");
     _exit(EXIT_INTERNAL);
 }
+
+#ifndef TSBOX_LIBC_HEAP /* the sanitizers tell of a fault themselves */
+/*
+ * The engine watches the depth of its recursion, but not in JSON.stringify: there the kernel finds the stack's end. A
+ * fault anywhere else is a crash, and stays one. The handler goes with the next exec.
+ */
+static void on_fault(int number, siginfo_t *info, void *context)
+{
+    const mcontext_t *machine = &((ucontext_t *)context)->uc_mcontext;
+#if defined __x86_64__
+    uintptr_t sp = machine->gregs[REG_RSP];
+#else
+    uintptr_t sp = machine->sp;
+#endif
+    if (info->si_code > 0 && (uintptr_t)info->si_addr - (sp - 65536) < 2 * 65536) {
+        dprintf(STDERR_FILENO, "%s: internal error: stack overflow\n", tool_name);
+        _exit(EXIT_INTERNAL);
+    }
+    signal(number, SIG_DFL); /* and the same instruction faults again */
+    if (info->si_code <= 0)
+        raise(number); /* kill(2) sent it */
+}
+
+static void catch_faults(void)
+{
+    static char own_stack[16384];
+    const stack_t stack = { .ss_sp = own_stack, .ss_size = sizeof own_stack };
+    const struct sigaction action = { .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    struct sigaction before;
+
+    sigaltstack(&stack, NULL);
+    if (sigaction(SIGSEGV, &action, &before) == 0 && before.sa_handler == SIG_IGN)
+        sigaction(SIGSEGV, &before, NULL); /* what we start inherits that */
+}
+#endif
 
 int main(int argc, char **argv)
 {
     struct rlimit stack;
-    #ifdef TSBOX_LIBC_HEAP /* the sanitizers watch malloc */
+#ifdef TSBOX_LIBC_HEAP /* the sanitizers watch malloc */
     JSRuntime *rt = JS_NewRuntime();
 #else
     JSRuntime *rt = JS_NewRuntime2(&heap_functions, NULL);
@@ -356,6 +395,9 @@ int main(int argc, char **argv)
 
     if (!ctx)
         die(NULL);
+#ifndef TSBOX_LIBC_HEAP
+    catch_faults();
+#endif
     arguments = argv;
     argument_count = argc;
     /* A tool that runs for a millisecond frees itself by ending; the collector starts beyond this many bytes. */

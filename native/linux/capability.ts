@@ -10,6 +10,7 @@ export const CAPABILITIES =
 		" ",
 	);
 
+export const CAP_SETGID = 6;
 export const CAP_SETUID = 7;
 export const CAP_SYS_ADMIN = 21;
 

@@ -47,7 +47,7 @@ export const S_IFDIR = 0o040000;
 export const S_IFCHR = 0o020000;
 export const S_IFIFO = 0o010000;
 
-export const openHow = struct([
+export const openHow = /* @__PURE__ */ struct([
 	["flags", "u64"],
 	["mode", "u64"],
 	["resolve", "u64"],
@@ -77,6 +77,11 @@ export function close(fd: number) {
 /** One read(2): the number of bytes that came, 0 at the end. */
 export function read(fd: number, into: Uint8Array): number {
 	return call("read", nr.SYS_read, fd, into, into.length);
+}
+
+/** One write(2): the number of bytes that were taken. */
+export function writeSome(fd: number, bytes: Uint8Array): number {
+	return call("write", nr.SYS_write, fd, bytes, bytes.length);
 }
 
 /** Writes all of the text or bytes. Throws SysError (EPIPE, ENOSPC ...). */
@@ -214,8 +219,16 @@ export function checkExecutable(path: string): number {
 	return result === -ENOSYS ? -tryCall("faccessat", nr.SYS_faccessat, AT_FDCWD, path, X_OK) : -result;
 }
 
+const W_OK = 2;
+
+/** True if this process may write to the file: not where its mount is read-only. */
+export function checkWritable(path: string): boolean {
+	const result = tryCall("faccessat2", nr.SYS_faccessat2, AT_FDCWD, path, W_OK, AT_EACCESS);
+	return (result === -ENOSYS ? tryCall("faccessat", nr.SYS_faccessat, AT_FDCWD, path, W_OK) : result) === 0;
+}
+
 /** linux/stat.h, the part that statx(2) always fills in. */
-export const statxStruct = struct([
+export const statxStruct = /* @__PURE__ */ struct([
 	["stx_mask", "u32"],
 	["stx_blksize", "u32"],
 	["stx_attributes", "u64"],
@@ -376,9 +389,16 @@ export function closeRangeOnExec(first: number, last = 0xffffffff) {
 		if (Number(name) >= first && Number(name) <= last && isOpen(Number(name))) setCloseOnExec(Number(name), true);
 }
 
+/** Closes every descriptor from `first` to `last`. Linux 5.9, before: by /proc/self/fd. */
+export function closeRange(first: number, last = 0xffffffff) {
+	if (first > last || tryCall("close_range", nr.SYS_close_range, first, last, 0) === 0) return;
+	for (const name of readdir("/proc/self/fd")) if (Number(name) >= first && Number(name) <= last) close(Number(name));
+}
+
 export const LOCK_SH = 1;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
+export const LOCK_UN = 8;
 
 export function flock(fd: number, operation: number) {
 	call("flock", nr.SYS_flock, fd, operation);
@@ -400,12 +420,22 @@ export function memfdCreate(name: string, flags = MFD_CLOEXEC): number {
 	return call("memfd_create", nr.SYS_memfd_create, name, flags);
 }
 
+const F_ADD_SEALS = 1033;
+/** F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE */
+const ALL_SEALS = 15;
+
+/** Makes a file in memory (MFD_ALLOW_SEALING) unchangeable for good. */
+export function sealFile(fd: number) {
+	call("fcntl", nr.SYS_fcntl, fd, F_ADD_SEALS, ALL_SEALS);
+}
+
 export const NSFS_MAGIC = 0x6e736673;
 export const PROC_SUPER_MAGIC = 0x9fa0;
 export const TMPFS_MAGIC = 0x01021994;
 export const CGROUP2_SUPER_MAGIC = 0x63677270;
 export const CGROUP_SUPER_MAGIC = 0x27e0eb;
 export const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
+export const DEVPTS_SUPER_MAGIC = 0x1cd1;
 
 /** The type of the file system that a descriptor or path is on: one of the *_MAGIC of linux/magic.h. */
 export function fileSystemType(file: number | string): number {
@@ -426,4 +456,17 @@ export function fchdir(fd: number) {
 export function getcwd(): string {
 	const bytes = new Uint8Array(4096);
 	return host.decode(bytes, 0, call("getcwd", nr.SYS_getcwd, bytes, bytes.length) - 1);
+}
+
+/** Sets an extended attribute (`user.NAME`, `trusted.NAME`): man 2 setxattr. */
+export function setxattr(path: string, name: string, value: string) {
+	const bytes = host.encode(value);
+	change("setxattr", nr.SYS_setxattr, path, name, bytes, bytes.byteLength, 0);
+}
+
+/** An extended attribute's value of up to 4 KiB; undefined where there is none, or the file is not there or has none. */
+export function getxattrIfAny(path: string, name: string): string | undefined {
+	const bytes = new Uint8Array(4096);
+	const length = tryCall("getxattr", nr.SYS_getxattr, path, name, bytes, bytes.length);
+	return length < 0 ? undefined : host.decode(bytes, 0, length);
 }

@@ -1,7 +1,8 @@
 /** Namespaces: man 7 namespaces, man 2 unshare, setns, ioctl_ns. */
 import * as host from "#host";
-import { AT_FDCWD, fileSystemType, ioctl, NSFS_MAGIC, readlinkIfAny, writeKernelFile } from "./fs.ts";
+import { AT_FDCWD, fileSystemType, ioctl, NSFS_MAGIC, O_CLOEXEC, readlinkIfAny, writeKernelFile } from "./fs.ts";
 import * as nr from "./nr.ts";
+import { getU64, putU64 } from "./struct.ts";
 import { call, SysError, tryCall, tryChange } from "./syscall.ts";
 
 export const CLONE_NEWTIME = 0x00000080;
@@ -61,6 +62,31 @@ export function namespaceType(fd: number): number | undefined {
 	if (fileSystemType(fd) !== NSFS_MAGIC) return undefined;
 	const type = tryCall("ioctl", nr.SYS_ioctl, fd, NS_GET_NSTYPE);
 	return type < 0 ? undefined : type;
+}
+
+const FD_NSFS_ROOT = -10003;
+const FILEID_NSFS = 0xf1;
+const NS_GET_ID = 0x8008b70d;
+
+/** Opens a namespace by its id (`namespaceId`). man 2 open_by_handle_at; Linux 6.19. */
+export function openNamespaceById(id: number): number {
+	/* linux/fcntl.h's struct file_handle: u32 handle_bytes, s32 handle_type; linux/nsfs.h's struct nsfs_file_handle: u64
+	   ns_id, u32 ns_type, u32 ns_inum. */
+	const handle = new Uint8Array(24);
+	const view = new DataView(handle.buffer);
+	view.setUint32(0, 16, true);
+	view.setInt32(4, FILEID_NSFS, true);
+	putU64(view, 8, id);
+	const fd = tryCall("open_by_handle_at", nr.SYS_open_by_handle_at, FD_NSFS_ROOT, handle, O_CLOEXEC);
+	if (fd < 0) throw new SysError("open_by_handle_at", -fd, `:${id}`);
+	return fd;
+}
+
+/** The id of an open namespace, unlike its inode never used again until the next boot. Linux 6.18. */
+export function namespaceId(fd: number): number {
+	const id = new Uint8Array(8);
+	ioctl(fd, NS_GET_ID, id);
+	return getU64(new DataView(id.buffer), 0);
 }
 
 /** The user namespace that owns a namespace. Throws EPERM where it is outside of ours. */

@@ -1,7 +1,7 @@
 /** Processes: making, naming, waiting for and signalling them; their limits and identity. */
 import * as host from "#host";
 import { EACCES, ECHILD, ENOENT, ENOEXEC, ENOTDIR, ESRCH } from "./errno.ts";
-import { checkExecutable } from "./fs.ts";
+import { AT_EMPTY_PATH, checkExecutable } from "./fs.ts";
 import * as nr from "./nr.ts";
 import { pointerArray, struct } from "./struct.ts";
 import { call, change, dryRun, isDryRun, SysError, tryCall } from "./syscall.ts";
@@ -23,7 +23,7 @@ export function fork(): number {
 }
 
 /** man 2 clone3, version 2 of the struct (Linux 5.7). */
-export const cloneArgs = struct([
+export const cloneArgs = /* @__PURE__ */ struct([
 	["flags", "u64"],
 	["pidfd", "u64"],
 	["child_tid", "u64"],
@@ -72,18 +72,26 @@ export function execve(path: string, argv: string[], environment: string[]): nev
 	throw new Error(`execve returned ${args.keep} ${env.keep}`);
 }
 
+/** execveat(2) of an open file; returns only by throwing. `object` is what an error names. */
+export function fexecve(fd: number, argv: string[], environment: string[], object: string): never {
+	const args = pointerArray(argv);
+	const env = pointerArray(environment);
+	const result = tryCall("execveat", nr.SYS_execveat, fd, "", args.address, env.address, AT_EMPTY_PATH);
+	throw new SysError("execveat", -result, `${object}${args.keep && env.keep ? "" : "?"}`);
+}
+
 /**
  * Executes a program as execvp(3) does: a name without a slash is looked for along PATH, a script without an
- * interpreter line is given to /bin/sh. Throws SysError with ENOENT if there is none, else what execve(2) said.
+ * interpreter line is given to /bin/sh. Throws SysError with ENOENT if there is none, else what execve(2) said. `name` is
+ * the program, where it is not the same as argv[0] (a login shell's begins with a dash).
  */
-export function execvp(argv: string[], environment: string[]): never {
-	const name = argv[0] as string;
+export function execvp(argv: string[], environment: string[], name = argv[0] as string): never {
 	const path = environment.find((entry) => entry.startsWith("PATH="))?.slice(5) ?? "/bin:/usr/bin";
 	const candidates = name.includes("/") ? [name] : name === "" ? [] : path.split(":").map((folder) => `${folder || "."}/${name}`);
 	let errno = ENOENT;
 	for (const candidate of candidates) {
 		/* One cheap question spares a failing exec for each folder of PATH. */
-		const refused = candidates.length > 1 && !isDryRun() ? checkExecutable(candidate) : 0;
+		const refused = candidates.length > 1 ? checkExecutable(candidate) : 0;
 		if (refused === ENOENT || refused === ENOTDIR) continue;
 		try {
 			execve(candidate, argv, environment);
@@ -91,9 +99,11 @@ export function execvp(argv: string[], environment: string[]): never {
 			if (!(error instanceof SysError)) throw error;
 			if (error.errno === ENOEXEC) execve("/bin/sh", ["/bin/sh", candidate, ...argv.slice(1)], environment);
 			if (error.errno === EACCES) errno = EACCES;
-			else if (error.errno !== ENOENT && error.errno !== ENOTDIR) throw new SysError("execve", error.errno, name);
+			else if (name.includes("/") || (error.errno !== ENOENT && error.errno !== ENOTDIR)) throw new SysError("execve", error.errno, name);
 		}
 	}
+	/* Without the new root, in which it would be looked for, it need not be found. */
+	if (isDryRun()) execve(name, argv, environment);
 	throw new SysError("execve", errno, name);
 }
 
@@ -130,6 +140,13 @@ export function wait(pid: number, options = 0): (Ended & { stopped?: number }) |
 	const word = status[0] as number;
 	if ((word & 0xff) === 0x7f) return { pid: result, code: 0, signal: false, stopped: (word >> 8) & 0xff };
 	return (word & 0x7f) === 0 ? { pid: result, code: (word >> 8) & 0xff, signal: false } : { pid: result, code: word & 0x7f, signal: true };
+}
+
+/** Whether there is a child left, running or ended: man 2 waitid. */
+export function hasChildren(): boolean {
+	const result = tryCall("waitid", nr.SYS_waitid, P_ALL, 0, null, WEXITED | WNOHANG | WNOWAIT, null);
+	if (result < 0 && result !== -ECHILD) throw new SysError("waitid", -result);
+	return result === 0;
 }
 
 export function kill(pid: number, signal: number) {
@@ -170,6 +187,11 @@ export function setpgid(pid: number, pgid: number) {
 	call("setpgid", nr.SYS_setpgid, pid, pgid);
 }
 
+/** This process's group; 0 if its leader is outside of the PID namespace. */
+export function getpgrp(): number {
+	return call("getpgid", nr.SYS_getpgid, 0);
+}
+
 export function getuid(): number {
 	return call("getuid", nr.SYS_getuid);
 }
@@ -206,6 +228,7 @@ export function umask(mask: number): number {
 export const PR_SET_PDEATHSIG = 1;
 export const PR_GET_DUMPABLE = 3;
 export const PR_SET_DUMPABLE = 4;
+export const PR_SET_KEEPCAPS = 8;
 export const PR_SET_NAME = 15;
 export const PR_SET_SECCOMP = 22;
 export const PR_CAPBSET_READ = 23;
@@ -221,6 +244,13 @@ export function prctl(optionName: string, option: number, a = 0, b = 0, c = 0, d
 	const result = tryCall("prctl", nr.SYS_prctl, option, a, b, c, d);
 	if (result < 0) throw new SysError(`prctl(${optionName})`, -result);
 	return result;
+}
+
+/** Whether orphans among this process's descendants come to it: PR_SET_CHILD_SUBREAPER, which lasts through an exec. */
+export function isChildSubreaper(): boolean {
+	const marked = new Int32Array(1);
+	prctl("PR_GET_CHILD_SUBREAPER", PR_GET_CHILD_SUBREAPER, host.addressOf(marked));
+	return marked[0] === 1;
 }
 
 /** Linux's resource names, in the order of their numbers: the same on x86_64 and aarch64. */
@@ -243,7 +273,7 @@ export const RLIMITS = [
 	"rttime",
 ];
 export const RLIM_INFINITY = -1;
-export const rlimit64 = struct([
+export const rlimit64 = /* @__PURE__ */ struct([
 	["rlim_cur", "u64"],
 	["rlim_max", "u64"],
 ]);
@@ -255,11 +285,13 @@ export function setrlimit(resource: number, soft: number, hard: number) {
 	if (result < 0) throw new SysError("setrlimit", -result, RLIMITS[resource]);
 }
 
+/** Soft and hard value of a resource limit of this process, RLIM_INFINITY for none. */
 export function getrlimit(resource: number): { soft: number; hard: number } {
 	const bytes = new Uint8Array(rlimit64.size);
 	call("prlimit64", nr.SYS_prlimit64, 0, resource, null, bytes);
+	const limit = (value: number) => (value >= 2 ** 63 ? RLIM_INFINITY : value);
 	const { rlim_cur, rlim_max } = rlimit64.unpack(bytes);
-	return { soft: rlim_cur, hard: rlim_max };
+	return { soft: limit(rlim_cur), hard: limit(rlim_max) };
 }
 
 /** Seconds, with their fraction, of a clock (CLOCK_MONOTONIC and so on). */
@@ -282,4 +314,11 @@ export function sleep(seconds: number) {
 	view.setUint32(8, Math.round((seconds % 1) * 1e9), true);
 	/* The rest of an interrupted sleep is written where the request was. */
 	call("nanosleep", nr.SYS_nanosleep, time, time);
+}
+
+/** Random bytes; man 2 getrandom. */
+export function getrandom(length: number): Uint8Array {
+	const bytes = new Uint8Array(length);
+	call("getrandom", nr.SYS_getrandom, bytes, length, 0);
+	return bytes;
 }

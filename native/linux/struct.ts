@@ -27,6 +27,54 @@ const sizes: Record<string, number> = { u8: 1, u16: 2, be16: 2, u32: 4, be32: 4,
 
 /** Declares a struct. `packed` leaves out all padding (__attribute__((packed))). */
 export function struct<const F extends Fields>(fields: F, packed = false): Struct<F> {
+	/* Laid out when it is first used: a tool declares many structs, and a run uses few. */
+	let known: Layout | undefined;
+	const layout = () => {
+		known ??= layOut(fields, packed);
+		return known;
+	};
+	return {
+		get size() {
+			return layout().size;
+		},
+		get offset() {
+			return layout().offset as Struct<F>["offset"];
+		},
+		pack(values) {
+			const { size, offset, lengths } = layout();
+			const bytes = new Uint8Array(size);
+			const view = new DataView(bytes.buffer);
+			for (const [name, type] of fields) {
+				const value = (values as Record<string, unknown>)[name];
+				if (value !== undefined) put(bytes, view, offset[name] as number, type, value, lengths[name] as number);
+			}
+			return bytes;
+		},
+		unpack(bytes, at = 0) {
+			const { offset, lengths } = layout();
+			const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+			const values: Record<string, unknown> = {};
+			for (const [name, type] of fields) {
+				const from = at + (offset[name] as number);
+				values[name] =
+					from + (lengths[name] as number) <= bytes.byteLength
+						? get(bytes, view, from, type, lengths[name] as number)
+						: type.startsWith("char")
+							? ""
+							: 0;
+			}
+			return values as Values<F>;
+		},
+	};
+}
+
+interface Layout {
+	size: number;
+	offset: Record<string, number>;
+	lengths: Record<string, number>;
+}
+
+function layOut(fields: Fields, packed: boolean): Layout {
 	const offset: Record<string, number> = {};
 	const lengths: Record<string, number> = {};
 	let size = 0;
@@ -43,35 +91,7 @@ export function struct<const F extends Fields>(fields: F, packed = false): Struc
 		lengths[name] = length;
 		size += length;
 	}
-	size = Math.ceil(size / widest) * widest;
-
-	return {
-		size,
-		offset: offset as Struct<F>["offset"],
-		pack(values) {
-			const bytes = new Uint8Array(size);
-			const view = new DataView(bytes.buffer);
-			for (const [name, type] of fields) {
-				const value = (values as Record<string, unknown>)[name];
-				if (value !== undefined) put(bytes, view, offset[name] as number, type, value, lengths[name] as number);
-			}
-			return bytes;
-		},
-		unpack(bytes, at = 0) {
-			const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-			const values: Record<string, unknown> = {};
-			for (const [name, type] of fields) {
-				const from = at + (offset[name] as number);
-				values[name] =
-					from + (lengths[name] as number) <= bytes.byteLength
-						? get(bytes, view, from, type, lengths[name] as number)
-						: type.startsWith("char")
-							? ""
-							: 0;
-			}
-			return values as Values<F>;
-		},
-	};
+	return { size: Math.ceil(size / widest) * widest, offset, lengths };
 }
 
 function put(bytes: Uint8Array, view: DataView, at: number, type: FieldType, value: unknown, length: number) {

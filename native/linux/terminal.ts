@@ -65,7 +65,11 @@ export function columns(fd: number): number | undefined {
 
 /** A new pseudo-terminal of the devpts whose multiplexer is at `ptmx`: its master, and its slave's number N (pts/N). */
 export function openPseudoTerminal(ptmx = "/dev/ptmx"): { master: number; number: number } {
-	const master = open(ptmx, O_RDWR | O_NOCTTY);
+	return unlockMaster(open(ptmx, O_RDWR | O_NOCTTY));
+}
+
+/** The same, of a multiplexer that is open already. */
+export function unlockMaster(master: number): { master: number; number: number } {
 	ioctl(master, TIOCSPTLCK, new Int32Array([0]));
 	const number = new Uint32Array(1);
 	ioctl(master, TIOCGPTN, number);

@@ -76,6 +76,15 @@ const O = {
 };
 const UMOUNT = { MNT_FORCE: 1, MNT_DETACH: 2, MNT_EXPIRE: 4, UMOUNT_NOFOLLOW: 8 };
 const AT = { SYMLINK_NOFOLLOW: 0x100, REMOVEDIR: 0x200, SYMLINK_FOLLOW: 0x400, EMPTY_PATH: 0x1000, RECURSIVE: 0x8000 };
+/** enum bpf_cmd, those that bpf.ts uses. */
+const BPF: Record<number, string> = {
+	5: "BPF_PROG_LOAD",
+	8: "BPF_PROG_ATTACH",
+	9: "BPF_PROG_DETACH",
+	13: "BPF_PROG_GET_FD_BY_ID",
+	15: "BPF_OBJ_GET_INFO_BY_FD",
+	16: "BPF_PROG_QUERY",
+};
 
 type Formatter = ((value: number) => string) | null;
 
@@ -105,6 +114,7 @@ const formatters: Record<string, Formatter[]> = {
 	ioctl: [null, hex, hex],
 	mmap: [hex, null, hex, hex],
 	umask: [octal],
+	bpf: [(cmd) => BPF[cmd] ?? String(cmd)],
 };
 
 function argument(value: Argument, format: Formatter | undefined): string {

@@ -1,0 +1,22 @@
+/** Job control: how the init follows a program that the terminal's user has stopped. Loaded when that happens. */
+import { getpgrp, getpid, kill } from "../../native/linux/process.ts";
+import { SIG_BLOCK, SIG_UNBLOCK, SIGCONT, SIGTSTP, sigprocmask, sigset, sigtimedwait } from "../../native/linux/signal.ts";
+import { getForegroundGroup, setForegroundGroup } from "../../native/linux/terminal.ts";
+import type { Init } from "./init.ts";
+
+/**
+ * Stops like the program did, so that the shell which waits for us gets the terminal back; once the shell continues us
+ * (`fg`, `bg`), continues the program.
+ *
+ * SIGTSTP, not SIGSTOP: where no shell could continue us (we are PID 1, lead the session, or our process group is
+ * orphaned), the kernel discards it, and we stay awake.
+ */
+export function followStop(init: Init) {
+	kill(getpid(), SIGTSTP);
+	sigprocmask(SIG_UNBLOCK, sigset([SIGTSTP])); /* here it stops */
+	sigprocmask(SIG_BLOCK, sigset([SIGTSTP]));
+	/* The signal that continued us is blocked, thus still pending. None: it did not stop. */
+	if (!sigtimedwait(sigset([SIGCONT]), 0)) return;
+	if (init.ownsTerminal && getForegroundGroup(0) === getpgrp()) setForegroundGroup(0, init.child);
+	kill(-init.child, SIGCONT);
+}

@@ -1,0 +1,48 @@
+/** tsinit: PID 1 of a container. It starts one program, hands it all signals, and reaps whatever ends. */
+import { exit } from "../../native/linux/process.ts";
+import { UsageError } from "../common/errors.ts";
+import { command, main, print } from "../common/tool.ts";
+/* Parts of their own (native/build.mjs): most runs need none of these. */
+import "./hooks.ts";
+import "./jobcontrol.ts";
+import "./rest.ts";
+import "./zombies.ts";
+import { licenseText } from "./license.ts";
+import { details, examples, statuses } from "./manual.ts";
+import { optionTable } from "./options.ts";
+import { supervise } from "./supervise.ts";
+
+declare const TSBOX_VERSION: string;
+
+main({
+	name: "tsinit",
+	summary: "Run a program under an init that forwards signals to it and reaps orphans: for PID 1 of a container.",
+	/* docker info runs `docker-init --version`, and reads this form. */
+	version: `tini version 0.19.0 - tsinit ${TSBOX_VERSION} (tsbox)`,
+	get details() {
+		return details();
+	},
+	get examples() {
+		return examples();
+	},
+	get statuses() {
+		return statuses();
+	},
+	commands: [
+		command({
+			name: "",
+			summary: "run a program under an init",
+			operands: "PROGRAM [ARGUMENT...]",
+			runsCommand: true,
+			usageStatus: 1,
+			failureStatus: 1,
+			options: optionTable,
+			run({ options, operands }) {
+				if (options.license) return print(licenseText());
+				if (options.pause && operands.length > 0) throw new UsageError("--pause: runs no program");
+				if (!options.pause && operands.length === 0) throw new UsageError("no program given");
+				exit(supervise(options, operands));
+			},
+		}),
+	],
+});

@@ -1,0 +1,30 @@
+/** Brings the loopback interface of a network namespace up: man 7 netdevice. */
+import * as nr from "./nr.ts";
+import { struct } from "./struct.ts";
+import { call, change } from "./syscall.ts";
+
+const AF_INET = 2;
+const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
+const SIOCSIFFLAGS = 0x8914;
+const IFF_UP = 1;
+const IFF_RUNNING = 0x40;
+
+/** struct ifreq, as far as the flags; its union is 24 bytes long. */
+export const ifreqFlags = struct([
+	["ifr_name", "char[16]"],
+	["ifr_flags", "u16"],
+	["ifr_pad", "u8[22]"],
+]);
+
+/** Sets `lo` up; the kernel then gives it 127.0.0.1 and ::1. Needs CAP_NET_ADMIN in the namespace. */
+export function setLoopbackUp() {
+	const socket = call("socket", nr.SYS_socket, AF_INET, SOCK_DGRAM_CLOEXEC, 0);
+	change(
+		"ioctl(SIOCSIFFLAGS lo)",
+		nr.SYS_ioctl,
+		socket,
+		SIOCSIFFLAGS,
+		ifreqFlags.pack({ ifr_name: "lo", ifr_flags: IFF_UP | IFF_RUNNING }),
+	);
+	call("close", nr.SYS_close, socket);
+}
