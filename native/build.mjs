@@ -132,10 +132,11 @@ const intrinsics = [
 	["Proxy", /\bnew Proxy\b/],
 ];
 
-/** What most runs do not need: the help, the values of options, and what an error or --trace prints. */
+/** What most runs do not need: the help, the values of options, records, and what an error or --trace prints. */
 const onDemand = [
 	"cmds/common/help.ts",
 	"cmds/common/hints.ts",
+	"cmds/common/record.ts",
 	"cmds/common/values.ts",
 	"native/linux/strerror.ts",
 	"native/linux/trace.ts",
@@ -158,7 +159,7 @@ function split(bundle, metafile, entry) {
 		pieces.at(-1).lines.push(line);
 	}
 	const imports = (module) => (metafile.inputs[module]?.imports ?? []).map((i) => i.path);
-	const exportsFunctionsOnly = (module) => !/^export (?!function |interface |type )/m.test(readFileSync(module, "utf8"));
+	const exportsFunctionsOnly = (module) => !/^export (?!function\*? |interface |type )/m.test(readFileSync(module, "utf8"));
 	const roots = new Set(
 		[...imports(entry).filter((module) => dirname(module) === dirname(entry)), ...onDemand].filter(
 			(module) => metafile.inputs[module] && exportsFunctionsOnly(module),
@@ -197,7 +198,7 @@ function split(bundle, metafile, entry) {
 		/* Shared parts before those of fewer roots: what they define at their top level is used by the latter's. */
 		const parts = keys.filter((key) => key.split(",").includes(module)).sort((a, b) => b.split(",").length - a.split(",").length);
 		const loads = parts.map((key) => `__host.load(${keys.indexOf(key) + 1});`).join("");
-		for (const [, name] of text.matchAll(/^function (\w+)\(/gm))
+		for (const [, name] of text.matchAll(/^function\*? (\w+)\(/gm))
 			if (new RegExp(`\\b${name}\\b`).test(others)) stubs += `function ${name}(...args){${loads}return ${name}(...args)}\n`;
 	}
 	/*

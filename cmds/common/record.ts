@@ -12,7 +12,8 @@
  */
 import * as host from "#host";
 import { EINVAL, ENOSYS, ESRCH } from "../../native/linux/errno.ts";
-import { close, read } from "../../native/linux/fs.ts";
+import { close, read, S_IFIFO, S_IFMT, statIfAny } from "../../native/linux/fs.ts";
+import { POLLIN, poll } from "../../native/linux/poll.ts";
 import { startTime } from "../../native/linux/proc.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
 import { SIGKILL } from "../../native/linux/signal.ts";
@@ -157,4 +158,16 @@ export function filterRecords(operands: string[], apply: (target: Target) => Rec
 		close(target.pidfd);
 	}
 	if (!seen) throw new ToolError("standard input: no sandbox record", "the tool before this one in the pipe failed, or there is none");
+}
+
+/**
+ * For a filter whose command line is wrong: the sandboxes that come to it through a pipe are killed if they are held, as
+ * if it had failed on them. Waits a few seconds for a line, since standard input may be a pipe that nobody writes to.
+ */
+export function abandonRecords() {
+	if (((statIfAny("", 0)?.mode ?? 0) & S_IFMT) !== S_IFIFO || poll([{ fd: 0, events: POLLIN }], 5)[0] === 0) return;
+	for (const line of inputLines()) {
+		const target = openTarget(parseLine(line));
+		if (target.record?.held) pidfdSendSignal(target.pidfd, SIGKILL);
+	}
 }

@@ -28,6 +28,8 @@ export interface Command<T extends readonly Option[] = readonly Option[]> {
 	usageStatus?: number;
 	/** The exit status when the tool fails: 1; 125 for a verb that runs a command and exits with its status. */
 	failureStatus?: number;
+	/** Called after a wrong command line: a filter ends the sandboxes that it was to work on (record.ts). */
+	abandon?: () => void;
 	/** Shown in the verb's help. */
 	examples?: [string, string][];
 	/** Paragraphs of the man page. */
@@ -110,7 +112,8 @@ function toplevel(tool: Tool): Command {
 /** Runs the tool on the command line, and exits. */
 export function main(given: Tool): never {
 	const argv = host.argv().slice(1);
-	const tool = argv[0] === undefined || argv[0].startsWith("-") ? given : withVerbs(given);
+	const isKnown = (word: string) => word.startsWith("-") || given.commands.some((c) => c.name === word || c.alias === word);
+	const tool = argv[0] === undefined || isKnown(argv[0]) ? given : withVerbs(given);
 	let verb: Command | undefined;
 	try {
 		if (argv[0] === "man" && argv.length === 1) print(manPage(tool));
@@ -168,6 +171,7 @@ export function report(tool: Pick<Tool, "name" | "commands">, verb: Command | un
 				: error.hint;
 		if (hint) warn(tool.name, `hint: ${hint}`);
 		else warn(tool.name, usageHint(tool.name, verb));
+		verb?.abandon?.();
 		return verb?.usageStatus ?? tool.commands.find((c) => c.name === "")?.usageStatus ?? 2;
 	}
 	const failure = verb?.failureStatus ?? 1;

@@ -136,8 +136,8 @@ export interface MountInfo {
 
 /** man 5 proc_pid_mountinfo: fields are separated by spaces; a space, tab, newline or backslash in one is \ooo. */
 export function parseMountinfo(text: string): MountInfo[] {
-	const plain = (field: string | undefined) =>
-		(field ?? "").replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+	const plain = (field = "") =>
+		!field.includes("\\") ? field : field.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 	return text
 		.split("\n")
 		.filter((line) => line !== "")

@@ -2,7 +2,7 @@
 import * as host from "#host";
 import { AT_FDCWD, fileSystemType, ioctl, NSFS_MAGIC, O_CLOEXEC, readlinkIfAny, writeKernelFile } from "./fs.ts";
 import * as nr from "./nr.ts";
-import { getU64, putU64 } from "./struct.ts";
+import { getU64, struct } from "./struct.ts";
 import { call, SysError, tryCall, tryChange } from "./syscall.ts";
 
 export const CLONE_NEWTIME = 0x00000080;
@@ -68,15 +68,18 @@ const FD_NSFS_ROOT = -10003;
 const FILEID_NSFS = 0xf1;
 const NS_GET_ID = 0x8008b70d;
 
+/** linux/fcntl.h's struct file_handle, with linux/nsfs.h's struct nsfs_file_handle in it. */
+export const nsfsFileHandle = /* @__PURE__ */ struct([
+	["handle_bytes", "u32"],
+	["handle_type", "s32"],
+	["ns_id", "u64"],
+	["ns_type", "u32"],
+	["ns_inum", "u32"],
+]);
+
 /** Opens a namespace by its id (`namespaceId`). man 2 open_by_handle_at; Linux 6.19. */
 export function openNamespaceById(id: number): number {
-	/* linux/fcntl.h's struct file_handle: u32 handle_bytes, s32 handle_type; linux/nsfs.h's struct nsfs_file_handle: u64
-	   ns_id, u32 ns_type, u32 ns_inum. */
-	const handle = new Uint8Array(24);
-	const view = new DataView(handle.buffer);
-	view.setUint32(0, 16, true);
-	view.setInt32(4, FILEID_NSFS, true);
-	putU64(view, 8, id);
+	const handle = nsfsFileHandle.pack({ handle_bytes: 16, handle_type: FILEID_NSFS, ns_id: id });
 	const fd = tryCall("open_by_handle_at", nr.SYS_open_by_handle_at, FD_NSFS_ROOT, handle, O_CLOEXEC);
 	if (fd < 0) throw new SysError("open_by_handle_at", -fd, `:${id}`);
 	return fd;
