@@ -1,0 +1,175 @@
+/** Attacks on containers and on their state: hostile images, records and terminals, two callers at once, what is kept by mistake. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { makeRoot, makeWorld, needsRoot, tsunshare } from "../support/sandbox.ts";
+
+const world = makeWorld("review");
+mkdirSync(join(world.folder, "run/sandboxes"), { recursive: true, mode: 0o700 });
+t.teardown(world.remove);
+const { root, folder, run, shell } = world;
+
+/** A root of its own, to spoil. */
+function image(name: string): string {
+	const path = join(folder, name);
+	makeRoot(path);
+	return path;
+}
+
+const ended = (child: ChildProcess) => new Promise<number | null>((resolve) => child.once("close", resolve));
+
+t.test("an empty shell or home folder in /etc/passwd is /bin/sh and / (man 5 passwd)", needsRoot, (t) => {
+	const empty = image("empty");
+	writeFileSync(join(empty, "etc/passwd"), "root:x:0:0:root::\n");
+	const { stdout, stderr } = run(["--rootfs", empty], { input: "echo home $HOME, program $0\n" });
+	t.equal(stdout, "home /, program /bin/sh\n", stderr);
+	t.end();
+});
+
+t.test("a huge /etc/passwd or group costs neither much memory nor much time", needsRoot, (t) => {
+	const huge = image("huge");
+	writeFileSync(join(huge, "etc/passwd"), `web:x:33:33::/:\n${"a\n".repeat(8 << 20)}`);
+	writeFileSync(join(huge, "etc/group"), "a:x:44:web\n".repeat(1 << 20));
+	const limited = { encoding: "utf8", env: world.env, timeout: 30_000 } as const;
+	const ids = spawnSync("sh", ["-c", `ulimit -v 200000; exec ${tsunshare} --rootfs ${huge} --user web id`], limited);
+	t.equal(ids.stdout, "uid=33 gid=33 groups=33,44\n", ids.stderr);
+	const unknown = spawnSync("sh", ["-c", `ulimit -v 200000; exec ${tsunshare} --rootfs ${huge} --user nobody id`], limited);
+	t.match(unknown.stderr, /^tsunshare: --user nobody: no such user/);
+	t.equal(unknown.status, 125);
+	t.end();
+});
+
+t.test("what is no regular file in the place of /etc/passwd is not opened: to open a device may do something", needsRoot, (t) => {
+	const device = image("device");
+	rmSync(join(device, "etc/passwd"));
+	/* The multiplexer of pseudo-terminals makes one when it is opened. */
+	spawnSync("mknod", [join(device, "etc/passwd"), "c", "5", "2"]);
+	const trace = join(folder, "trace");
+	const traced = spawnSync("strace", ["-f", "-o", trace, "-e", "trace=openat,openat2", tsunshare, "--rootfs", device, "true"], {
+		env: world.env,
+		encoding: "utf8",
+	});
+	t.equal(traced.status, 0, traced.stderr);
+	const opens = readFileSync(trace, "utf8")
+		.split("\n")
+		.filter((line) => line.includes("/etc/passwd"));
+	t.ok(opens.length > 0);
+	for (const line of opens) t.match(line, "O_PATH");
+	t.end();
+});
+
+t.test("names of an image cannot write to the terminal by way of an error", needsRoot, (t) => {
+	const hostile = image("hostile");
+	rmSync(join(hostile, "tmp"), { recursive: true });
+	symlinkSync("/proc/\x1b]0;pwned\x07\u009b1m/place", join(hostile, "tmp"));
+	const { stderr, status } = run(["--rootfs", hostile, "--proc", "--tmpfs", "/tmp", "true"]);
+	t.match(stderr, "\\x1b]0;pwned\\x07\\x9b1m");
+	t.equal([...stderr].find((c) => c !== "\n" && (c < " " || (c >= "\x7f" && c < "\xa0"))), undefined);
+	t.equal(status, 125);
+	t.end();
+});
+
+t.test("inspect and list escape what a program calls itself", needsRoot, (t) => {
+	const { stderr } = shell("$T --hold --id named --rootfs $R sh -c 'sleep 100 # \u009b31m\x7f' | $T start >/dev/null");
+	t.equal(stderr, "");
+	const inspected = run(["inspect", "named"]).stdout;
+	t.match(inspected, "\\u009b31m\\u007f");
+	for (const text of [inspected, run(["list"]).stdout, run(["list", "--json"]).stdout]) t.notMatch(text, /[\x7f-\x9f]/);
+	t.match(JSON.parse(inspected).command, ["sh", "-c", "sleep 100 # \u009b31m\x7f"]);
+	run(["rm", "-f", "named"]);
+	t.end();
+});
+
+t.test("a record that comes back changed does not change what tsunshare itself knows", needsRoot, (t) => {
+	const change = `sed 's/"command":[[][^]]*[]]/"command":5,"created":"x","extra":1/'`;
+	shell(`$T --hold --id changed --rootfs $R sleep 100 | ${change} | $T start >/dev/null`);
+	const { stdout, stderr } = run(["list"]);
+	t.match(stdout, /^changed +\d+ +running .* sleep 100$/m, stderr);
+	t.equal(JSON.parse(run(["inspect", "changed"]).stdout).extra, 1);
+	run(["rm", "-f", "changed"]);
+	t.end();
+});
+
+t.test("a number is no name of a sandbox: `kill` would take it for a PID", needsRoot, (t) => {
+	const { status, stderr } = run(["--hold", "--id", "4242", "--rootfs", root, "true"]);
+	t.match(stderr, "--id: 4242 is not a name");
+	t.equal(status, 2);
+	t.notOk(existsSync(join(folder, "run/sandboxes/4242")));
+	t.end();
+});
+
+t.test("options of a held sandbox are refused without --hold", (t) => {
+	for (const option of [["--id", "x"], ["--rm"], ["--hold-timeout", "1s"]]) {
+		const { status, stderr } = run(["--rootfs", root, ...option, "true"]);
+		t.match(stderr, `tsunshare: ${option[0]}: needs --hold`);
+		t.equal(status, 2);
+	}
+	t.end();
+});
+
+t.test("of two that start a sandbox at once one does, the other is told", needsRoot, async (t) => {
+	for (let i = 0; i < 10; i++) {
+		const id = `twice${i}`;
+		run(["--hold", "--id", id, "--rm", "--rootfs", root, "sleep", "0.1"]);
+		const starts = [1, 2].map(() => spawn(tsunshare, ["start", id], { env: world.env, stdio: ["ignore", "ignore", "pipe"] }));
+		let errors = "";
+		for (const { stderr } of starts) stderr.on("data", (text) => (errors += text));
+		const statuses = await Promise.all(starts.map(ended));
+		t.same(statuses.sort(), [0, 1]);
+		t.equal(errors, `tsunshare: ${id}: not held: it has been started already\n`);
+	}
+});
+
+t.test("a descriptor to be preserved must be open: else the tool's own would be in its place", needsRoot, (t) => {
+	const { status, stderr } = shell("exec 3</dev/null; timeout 20 $T --hold --preserve-fds 4 --rootfs $R true");
+	t.match(stderr, "tsunshare: --preserve-fds 4: Bad file descriptor: 4\n");
+	t.equal(status, 2);
+	t.end();
+});
+
+t.test("with its standard streams closed the tool works, and the program's are closed as well", needsRoot, (t) => {
+	const { status } = shell("$T --rootfs $R --proc sh -c 'readlink /proc/$$/fd/[012] /proc/$$/fd/1 | wc -l > /tmp/count' <&- >&- 2>&-");
+	t.equal(status, 0);
+	t.equal(readFileSync(join(root, "tmp/count"), "utf8").trim(), "0");
+	const tty = shell("$T --rootfs $R --dev --tty sh -c 'sleep 0.1; echo said' <&-");
+	t.equal(tty.stdout, "said\r\n", tty.stderr);
+	/* A record that nobody gets is a sandbox that nobody finds. */
+	t.equal(shell("$T --hold --id nowhere --rootfs $R true >&-").status, 125);
+	t.notOk(existsSync(join(folder, "run/sandboxes/nowhere")));
+	t.end();
+});
+
+t.test("what a program with a terminal writes arrives whole in a pipe that does not block", needsRoot, async (t) => {
+	const reader = `import os, subprocess, sys, time
+r, w = os.pipe(); os.set_blocking(w, False)
+p = subprocess.Popen(sys.argv[1:], stdout=w, stdin=subprocess.DEVNULL); os.close(w)
+time.sleep(0.3); n = 0
+while True:
+    b = os.read(r, 65536)
+    if not b: break
+    n += len(b)
+print(p.wait(), n)`;
+	const args = ["-c", reader, tsunshare, "--rootfs", root, "--dev", "--tty", "sh", "-c", "dd if=/dev/zero bs=1000 count=1000 2>/dev/null"];
+	const { stdout, stderr } = spawnSync("python3", args, { env: world.env, encoding: "utf8", timeout: 30_000 });
+	t.equal(stdout, "0 1000000\n", stderr);
+});
+
+t.test("the caller's session keyring is not the program's", needsRoot, (t) => {
+	/* keyctl(1) is not everywhere: its calls by number. 248 add_key, 250 keyctl: 1 join a session keyring, 0 the id of a special one */
+	const script = `import ctypes, os, sys
+libc = ctypes.CDLL(None)
+print(libc.syscall(250, 1, None), flush=True)
+print(libc.syscall(248, b"user", b"tsbox", b"secret", 6, -3), flush=True)
+os.execv(sys.argv[1], sys.argv[1:])`;
+	const inside = "import ctypes; print(ctypes.CDLL(None).syscall(250, 10, -3, b'user', b'tsbox', 0))";
+	for (const options of [["--pid"], ["--hold"]]) {
+		const command = [tsunshare, ...options, "--rootfs", "/", "--stdout", "3", "--stderr", "2", "python3", "-c", inside];
+		const argv = `exec python3 -c '${script}' ${command.map((word) => `"${word}"`).join(" ")} 3>&1`;
+		const shown = shell(options[0] === "--hold" ? `{ ${argv} | { sed '1,2!d' >&2; }; } 2>&1` : argv);
+		const [session, key, found] = shown.stdout.split("\n").map(Number);
+		t.ok((session as number) > 0 && (key as number) > 0, shown.stdout + shown.stderr);
+		if (options[0] === "--pid") t.equal(found, -1, "the key is not found");
+	}
+	t.end();
+});

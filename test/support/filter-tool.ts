@@ -1,0 +1,26 @@
+/** A filter of sandbox records, for test/unit/record.test.ts: adds a member, and refuses a sandbox whose id is `bad`. */
+import { fail } from "../../cmds/common/errors.ts";
+import { options } from "../../cmds/common/options.ts";
+import { filterRecords } from "../../cmds/common/record.ts";
+import { command, main, print } from "../../cmds/common/tool.ts";
+
+main({
+	name: "filter-tool",
+	summary: "adds a member to each record",
+	examples: [],
+	commands: [
+		command({
+			name: "",
+			summary: "adds a member to each record",
+			operands: "[PID|ID...]",
+			options: options([]),
+			run({ operands }) {
+				filterRecords(operands, ({ pid, record }) => {
+					if (record?.id === "bad") fail("bad: refused");
+					if (operands.length > 0 || !record) print(`${pid} ${record?.id ?? "-"}\n`);
+					return { seen: pid };
+				});
+			},
+		}),
+	],
+});
