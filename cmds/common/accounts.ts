@@ -1,7 +1,20 @@
 /** Users and groups by name: man 5 passwd, group, subuid. Reads the files, of this system or of a rootfs; no NSS. */
 
 import * as host from "#host";
-import { close, O_RDONLY, openat2, RESOLVE_IN_ROOT, readAll, readFileIfAny } from "../../native/linux/fs.ts";
+import {
+	close,
+	O_NONBLOCK,
+	O_PATH,
+	O_RDONLY,
+	open,
+	openat2,
+	RESOLVE_IN_ROOT,
+	readAll,
+	readFileIfAny,
+	S_IFMT,
+	S_IFREG,
+	stat,
+} from "../../native/linux/fs.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 
 export interface Account {
@@ -12,36 +25,51 @@ export interface Account {
 	shell: string;
 }
 
-const LIMIT = 16 << 20;
+/** What is read of a file in a root: room for some 50,000 users. */
+const LIMIT = 4 << 20;
 
-/** The lines of a file of /etc, split at colons. `root` is an open folder that is taken for `/`: its content is not trusted. */
-function entries(path: string, root?: number): string[][] {
-	let text: string | undefined;
-	if (root === undefined) text = readFileIfAny(path);
-	else {
-		try {
-			const fd = openat2(root, path, O_RDONLY | 0o4000 /* O_NONBLOCK: it might be a FIFO */, RESOLVE_IN_ROOT);
-			text = host.decode(readAll(fd, LIMIT));
-			close(fd);
-		} catch (error) {
-			if (!(error instanceof SysError)) throw error;
-		}
+/**
+ * The lines of a file of /etc, split at colons, one at a time: a hostile file has millions of them. `root` is an open
+ * folder that is taken for `/`: its content is not trusted.
+ */
+function* entries(path: string, root?: number): Generator<string[]> {
+	const text = (root === undefined ? readFileIfAny(path) : readInside(root, path)) ?? "";
+	for (let start = 0; start < text.length; ) {
+		const newline = text.indexOf("\n", start);
+		const end = newline < 0 ? text.length : newline;
+		if (end > start && text[start] !== "#") yield text.slice(start, end).split(":");
+		start = end + 1;
 	}
-	return (text ?? "")
-		.split("\n")
-		.filter((line) => line !== "" && !line.startsWith("#"))
-		.map((line) => line.split(":"));
+}
+
+/** A regular file's text; to open a device, as an image may have one in its place, may do something by itself. */
+function readInside(root: number, path: string): string | undefined {
+	let place: number | undefined;
+	let file: number | undefined;
+	try {
+		place = openat2(root, path, O_PATH, RESOLVE_IN_ROOT);
+		if ((stat("", place).mode & S_IFMT) !== S_IFREG) return undefined;
+		/* By the descriptor: by its name another file could have come in between. Some files of /proc would block. */
+		file = open(`/proc/self/fd/${place}`, O_RDONLY | O_NONBLOCK);
+		return host.decode(readAll(file, LIMIT));
+	} catch (error) {
+		if (!(error instanceof SysError)) throw error;
+		return undefined;
+	} finally {
+		if (file !== undefined) close(file);
+		if (place !== undefined) close(place);
+	}
 }
 
 const id = (text: string | undefined) =>
 	text !== undefined && /^\d{1,10}$/.test(text) && Number(text) < 0xffffffff ? Number(text) : undefined;
 
-/** A user by name or number. */
+/** A user by name or number. An empty home folder or shell is that of login(1). */
 export function findUser(user: string | number, root?: number): Account | undefined {
-	for (const [name = "", , uid, gid, , home = "/", shell = "/bin/sh"] of entries("/etc/passwd", root)) {
+	for (const [name = "", , uid, gid, , home, shell] of entries("/etc/passwd", root)) {
 		const numbers = [id(uid), id(gid)];
 		if ((name === user || numbers[0] === user) && numbers[0] !== undefined && numbers[1] !== undefined)
-			return { name, uid: numbers[0], gid: numbers[1], home, shell };
+			return { name, uid: numbers[0], gid: numbers[1], home: home || "/", shell: shell || "/bin/sh" };
 	}
 	return undefined;
 }
@@ -54,17 +82,17 @@ export function findGroup(group: string, root?: number): number | undefined {
 
 /** The groups, beside the primary one, that list a user as member. */
 export function groupsOf(user: string, root?: number): number[] {
-	const found: number[] = [];
+	const found = new Set<number>();
 	for (const [, , gid, members = ""] of entries("/etc/group", root)) {
 		const number = id(gid);
-		if (number !== undefined && members.split(",").includes(user)) found.push(number);
+		if (number !== undefined && members.split(",").includes(user)) found.add(number);
 	}
-	return found;
+	return [...found];
 }
 
 /** The ranges that /etc/subuid or /etc/subgid give a user, by name or number. */
 export function subordinateIds(file: "/etc/subuid" | "/etc/subgid", user: Account): { start: number; count: number }[] {
-	return entries(file)
+	return [...entries(file)]
 		.filter(([owner]) => owner === user.name || owner === String(user.uid))
 		.map(([, start, count]) => ({ start: Number(start), count: Number(count) }));
 }

@@ -26,24 +26,21 @@ export function fail(message: string, hint?: string, status?: number): never {
 	throw new ToolError(message, hint, status);
 }
 
-/**
- * A name or path for a message: as it is if it is plain, else quoted, with control characters, broken UTF-8 and quotes
- * escaped, so that a hostile name cannot write to the reader's terminal.
- */
-export function show(text: string): string {
-	let plain = text !== "";
+/** A text with control characters and broken UTF-8 escaped, so that a hostile name in it cannot write to the reader's terminal. */
+export function escapeControls(text: string): string {
 	let out = "";
 	for (let i = 0; i < text.length; i++) {
 		const code = text.charCodeAt(i);
 		const stray = code >= 0xdc80 && code <= 0xdcff && !(i > 0 && text.charCodeAt(i - 1) >= 0xd800 && text.charCodeAt(i - 1) < 0xdc00);
-		if (code < 0x20 || code === 0x7f || (code >= 0x80 && code < 0xa0) || stray) {
+		if (code < 0x20 || code === 0x7f || (code >= 0x80 && code < 0xa0) || stray)
 			out += `\\x${(stray ? code - 0xdc00 : code).toString(16).padStart(2, "0")}`;
-			plain = false;
-		} else {
-			if (code === 0x22 || code === 0x5c) out += "\\";
-			out += text[i];
-			if (code === 0x20 || code === 0x22) plain = false;
-		}
+		else out += text[i];
 	}
-	return plain ? text : `"${out}"`;
+	return out;
+}
+
+/** A name or path for a message: as it is if it is plain, else quoted and escaped. */
+export function show(text: string): string {
+	const isPlain = text !== "" && !/[ "]/.test(text) && escapeControls(text) === text;
+	return isPlain ? text : `"${escapeControls(text.replace(/["\\]/g, "\\$&"))}"`;
 }

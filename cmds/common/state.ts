@@ -25,7 +25,6 @@ import {
 	rmdir,
 	S_IFDIR,
 	S_IFMT,
-	unlink,
 	unlinkIfAny,
 	write,
 } from "../../native/linux/fs.ts";
@@ -128,7 +127,7 @@ export function listState(folder: string): string[] {
 /** Removes a state folder with the files in it; what is gone already is fine. Does not follow links, nor go deeper. */
 export function removeStateFolder(path: string) {
 	try {
-		for (const entry of readdir(path)) unlink(`${path}/${entry}`);
+		for (const entry of readdir(path)) unlinkIfAny(`${path}/${entry}`);
 		rmdir(path);
 	} catch (error) {
 		if (!(error instanceof SysError && error.errno === ENOENT)) throw error;

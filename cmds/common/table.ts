@@ -47,7 +47,8 @@ function printable(text: string): string {
 	return quoted === `"${text.replace(/["\\]/g, "\\$&")}"` ? text : quoted;
 }
 
-/** One JSON value, for `--json`. */
+/** One JSON value, for `--json`. Of the control characters JSON escapes those below 32 only. */
 export function json(value: unknown): string {
-	return `${JSON.stringify(value, null, 2)}\n`;
+	const text = JSON.stringify(value, null, 2).replace(/[\x7f-\x9f]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`);
+	return `${text}\n`;
 }

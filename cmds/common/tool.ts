@@ -3,10 +3,12 @@
  *
  *     main({ name: "tscgctl", summary: "...", commands: [create, set, ...] })
  */
+
 import * as host from "#host";
+import { EPIPE } from "../../native/linux/errno.ts";
 import { write } from "../../native/linux/fs.ts";
 import { SysError, setDryRun, setTrace } from "../../native/linux/syscall.ts";
-import { ToolError, UsageError } from "./errors.ts";
+import { escapeControls, ToolError, UsageError } from "./errors.ts";
 import { completion, helpText, manPage, nearest, usageHint } from "./help.ts";
 import { hintFor } from "./hints.ts";
 import { type CommandLine, type Option, options, parse, UnknownOption } from "./options.ts";
@@ -144,15 +146,15 @@ export function print(text: string) {
 	try {
 		write(1, text);
 	} catch (error) {
-		if (error instanceof SysError && error.errno === 32 /* EPIPE */) host.exit(141);
+		if (error instanceof SysError && error.errno === EPIPE) host.exit(141);
 		throw error;
 	}
 }
 
-/** `tool: text` on standard error. */
+/** `tool: text` on standard error, in one line whatever names are in it. */
 export function warn(tool: string, text: string) {
 	try {
-		write(2, `${tool}: ${text}\n`);
+		write(2, `${tool}: ${escapeControls(text)}\n`);
 	} catch {
 		/* There is nobody left to tell. */
 	}

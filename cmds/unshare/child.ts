@@ -7,7 +7,7 @@
  * What it must know of the host (sources of binds, the root) it opens first. Then it lets go of the old root and of every
  * descriptor, so that while it is held, and when the program runs, nothing leads back to the host.
  */
-import { EACCES, ENOENT } from "../../native/linux/errno.ts";
+import { EACCES, ENOENT, ENOSYS, EPERM } from "../../native/linux/errno.ts";
 import {
 	chdir,
 	checkExecutable,
@@ -21,6 +21,7 @@ import {
 	read,
 	write,
 } from "../../native/linux/fs.ts";
+import { joinSessionKeyring } from "../../native/linux/keyring.ts";
 import { setLoopbackUp } from "../../native/linux/loopback.ts";
 import {
 	CLONE_NEWCGROUP,
@@ -52,7 +53,7 @@ import {
 } from "../../native/linux/process.ts";
 import { SIG_SETMASK, SIGKILL, sigprocmask } from "../../native/linux/signal.ts";
 import { strerror } from "../../native/linux/strerror.ts";
-import { isDryRun } from "../../native/linux/syscall.ts";
+import { isDryRun, SysError } from "../../native/linux/syscall.ts";
 import { setControllingTerminal } from "../../native/linux/terminal.ts";
 import { fail, show } from "../common/errors.ts";
 import { applyIdentity, findIdentity, type Identity, restrict, setLimits } from "./credentials.ts";
@@ -126,6 +127,7 @@ function setUp(plan: Plan, birth: Birth): { program: Program; ns: Record<string,
 	if (!isDryRun()) takeStreams(birth);
 	if (plan.newSession) setsid();
 	if (has(CLONE_NEWUSER)) becomeRoot(plan, birth);
+	leaveKeyring();
 	if (has(CLONE_NEWTIME)) enterTimeNamespace(plan);
 	/* A hostile process that shares our PID namespace is not to look into us (CVE-2016-9962). */
 	setDumpable(false);
@@ -164,6 +166,16 @@ function takeStreams({ stdio }: Birth) {
 	stdio.forEach((from, to) => {
 		if (from !== undefined) dup2(from, to);
 	});
+}
+
+/** The caller's session keyring may hold keys of file systems and networks; no namespace keeps them from the program. */
+function leaveKeyring() {
+	try {
+		joinSessionKeyring();
+	} catch (error) {
+		/* There are no keys in this kernel, or a seccomp filter keeps all of us from them. */
+		if (!(error instanceof SysError && (error.errno === ENOSYS || error.errno === EPERM))) throw error;
+	}
 }
 
 function setDumpable(on: boolean) {

@@ -62,21 +62,20 @@ export function findIdentity(plan: Plan, root: number | undefined): Identity {
 	if (!found)
 		fail(`--user ${show(plan.user)}: no such user or group${root === undefined ? "" : " in the container's /etc/passwd or group"}`);
 	const { uid, gid, groups, account } = found;
-	checkMapped("uid", uid);
-	for (const group of [gid, ...groups]) checkMapped("gid", group);
+	checkMapped("uid", [uid]);
+	checkMapped("gid", [gid, ...groups]);
 	return { uid, gid, groups: keepsGroups ? undefined : groups, home: account?.home ?? "/", shell: account?.shell, isKept: false };
 }
 
 /** The kernel would say EINVAL. */
-function checkMapped(kind: "uid" | "gid", id: number) {
+function checkMapped(kind: "uid" | "gid", ids: number[]) {
 	const map = readFileIfAny(`/proc/self/${kind}_map`);
 	if (map === undefined) return;
-	for (const line of map.split("\n")) {
-		const [inner = NaN, , count = NaN] = line.trim().split(/\s+/).map(Number);
-		if (id >= inner && id < inner + count) return;
-	}
+	const ranges = map.split("\n").map((line) => line.trim().split(/\s+/).map(Number));
+	const unmapped = ids.find((id) => !ranges.some(([inner = NaN, , count = NaN]) => id >= inner && id < inner + count));
+	if (unmapped === undefined) return;
 	fail(
-		`--user: ${kind} ${id} is not mapped in the user namespace`,
+		`--user: ${kind} ${unmapped} is not mapped in the user namespace`,
 		"--map-auto maps the ranges of /etc/subuid and subgid; --map-users and --map-groups others",
 	);
 }

@@ -64,12 +64,12 @@ import {
 } from "../../native/linux/signal.ts";
 import { isDryRun, SysError } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";
-import { removeStateFolder, writeState } from "../common/state.ts";
+import { writeState } from "../common/state.ts";
 import { print } from "../common/tool.ts";
 import { type Box, begin, destroy, openStdio, release } from "./parent.ts";
 import type { Plan } from "./plan.ts";
 import { describe, type Failure, thrown } from "./report.ts";
-import { claim, now, type OwnRecord, type Status } from "./sandboxes.ts";
+import { claim, discard, now, type OwnRecord, type Status } from "./sandboxes.ts";
 
 /** What the supervisor tells the tool: the record, or what failed. */
 interface News {
@@ -131,11 +131,11 @@ function beSupervisor(plan: Plan, stdio: (number | undefined)[], news: number, w
 		if (isRecordOut(word, held)) finish(plan, held, supervise(plan, held));
 		else {
 			destroy(box);
-			removeStateFolder(folder);
+			discard(folder);
 		}
 	} catch (error) {
 		if (box) destroy(box);
-		if (folder !== undefined) removeStateFolder(folder);
+		if (folder !== undefined) discard(folder);
 		const failure = describe(error);
 		if (!isTold) tell(news, { error: failure });
 	}
@@ -292,6 +292,6 @@ function statusText({ code, signal }: Ended, error?: Failure): string {
 /** A sandbox that never ran leaves nothing. Why a program could not be executed, is read by who started it. */
 function finish(plan: Plan, { folder }: Held, { ended, wasStarted, isAwaited, error }: End) {
 	if (error) return;
-	if (!wasStarted || (plan.transient && !isAwaited)) removeStateFolder(folder);
+	if (!wasStarted || (plan.transient && !isAwaited)) discard(folder);
 	else writeState(`${folder}/status`, statusText(ended));
 }

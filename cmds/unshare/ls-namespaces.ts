@@ -14,7 +14,7 @@
  * A process may end at any time: what cannot be read is taken as not being there.
  */
 import * as host from "#host";
-import { EACCES, EPERM, ESRCH } from "../../native/linux/errno.ts";
+import { EACCES, ENOENT, EPERM, ESRCH } from "../../native/linux/errno.ts";
 import { AT_FDCWD, close, fileSystemType, ioctl, NSFS_MAGIC, O_CLOEXEC, O_PATH, O_RDONLY, readdir, stat } from "../../native/linux/fs.ts";
 import type { MountInfo } from "../../native/linux/mount.ts";
 import { NAMESPACES, namespaceOwner, namespaceType, owningUserNamespace, parentNamespace } from "../../native/linux/namespace.ts";
@@ -113,6 +113,8 @@ function readProcess(pid: number, read: string[], find: Find): boolean {
 
 /** Takes in the namespaces that a process has open, and notes its sockets, each socket once. */
 function readDescriptors(pid: number, read: string[], find: Find, sockets: Map<string, [number, number]>) {
+	/* A kernel thread has no program, and no descriptors: most processes of a quiet machine are such. */
+	if (readLink(`/proc/${pid}/exe`) === -ENOENT) return;
 	const folder = `/proc/${pid}/fd/`;
 	for (const name of ignoreErrors(() => readdir(folder)) ?? []) {
 		const path = folder + name;

@@ -4,7 +4,18 @@ import { CAP_SETUID, capget } from "../../native/linux/capability.ts";
 import { EBADF } from "../../native/linux/errno.ts";
 import { close, dup, isOpen, O_APPEND, O_CREAT, O_RDONLY, O_WRONLY, open, pipe, read, readAll, write } from "../../native/linux/fs.ts";
 import { CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWUSER, cloneFlagNames, setns } from "../../native/linux/namespace.ts";
-import { clone, exit, exitStatus, fork, geteuid, pidfdGetfd, pidfdSendSignal, wait } from "../../native/linux/process.ts";
+import {
+	clone,
+	exit,
+	exitStatus,
+	fork,
+	geteuid,
+	PR_SET_DUMPABLE,
+	pidfdGetfd,
+	pidfdSendSignal,
+	prctl,
+	wait,
+} from "../../native/linux/process.ts";
 import { SIGKILL } from "../../native/linux/signal.ts";
 import { dryRun, SysError } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";
@@ -49,8 +60,12 @@ function readFilter(text: string | undefined): Uint8Array | undefined {
 	}
 }
 
-/** Enters the namespaces that are to be shared: the container's process inherits them. */
+/**
+ * Enters the namespaces that are to be shared: the container's process inherits them. Who is in there already must not
+ * look into this process, nor into the new one from its birth on (CVE-2016-9962).
+ */
 function join(joined: Joined[]) {
+	if (joined.length > 0) prctl("PR_SET_DUMPABLE", PR_SET_DUMPABLE, 0);
 	for (const { file, flag } of joined) {
 		const fd = open(file, O_RDONLY);
 		setns(fd, flag, file);

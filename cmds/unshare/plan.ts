@@ -108,6 +108,9 @@ export function readPlan({ options, ordered, operands }: SandboxLine): Plan {
 			throw new UsageError(`--${dashed(long)}: not for a container${long === "root" ? "; use --rootfs" : ""}`);
 	if (options.readOnly && options.rootfs === undefined) throw new UsageError("--read-only: needs --rootfs");
 
+	if (!options.hold)
+		for (const long of ["id", "rm", "holdTimeout"] as const)
+			if (options[long] !== undefined) throw new UsageError(`--${dashed(long)}: needs --hold`);
 	if (options.hold && (options.stdout === "1" || options.stderr === "1"))
 		throw new UsageError("--stdout: with --hold, descriptor 1 is where the record goes", "duplicate it: --stdout 3 3>&1");
 
@@ -161,11 +164,16 @@ export function readPlan({ options, ordered, operands }: SandboxLine): Plan {
 		pidfile: options.pidfile,
 		hold: options.hold === true,
 		holdTimeout: options.holdTimeout === undefined ? HOLD_TIMEOUT : duration(options.holdTimeout, "--hold-timeout"),
-		id: options.id === undefined ? undefined : name(options.id, "--id"),
+		id: options.id === undefined ? undefined : sandboxName(options.id),
 		transient: options.rm === true || options.id === undefined,
 		argv: operands,
 		argv0: options.argv0,
 	};
+}
+
+/** Digits only would be read as a PID. */
+function sandboxName(text: string): string {
+	return /^\d+$/.test(text) ? notA("--id", text, "a name: it would be taken for a PID") : name(text, "--id");
 }
 
 function dashed(camel: string): string {

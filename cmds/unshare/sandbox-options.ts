@@ -51,7 +51,12 @@ export const sandboxOptions = options([
 	{ long: "cwd", value: "DIR", group, help: "the program's working folder, inside", rare: true },
 	{ long: "argv0", value: "NAME", group, help: "what the program is told that it is called", rare: true },
 	{ long: "tty", short: "t", group, help: "a terminal of the container's own devpts" },
-	{ long: "new-session", group, help: "run the program in a session of its own", rare: true },
+	{
+		long: "new-session",
+		group,
+		help: "run the program in a session of its own, from which it cannot put input into your terminal (TIOCSTI); --tty and --hold imply it",
+		rare: true,
+	},
 	{ long: "die-with-parent", group, help: "end when the process that started tsunshare ends", rare: true },
 	{ long: "stdin", value: "FD|FILE", group, help: "the program's standard input", rare: true },
 	{ long: "stdout", value: "FD|FILE", group, help: "the program's standard output; a file is appended to", rare: true },

@@ -1,4 +1,5 @@
 /** A container in the foreground: the tool is its parent, passes signals and the terminal on, and ends as its program does. */
+import { isOpen, O_PATH, open } from "../../native/linux/fs.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
 import {
 	type Ended,
@@ -44,6 +45,7 @@ export function sandbox(line: SandboxLine) {
 	try {
 		const plan = readPlan(line);
 		protectOwnBinary();
+		occupyStreams();
 		/* A status would be lost where the caller ignores SIGCHLD. */
 		setDisposition(SIGCHLD, SIG_DFL);
 		if (plan.dieWithParent) dieWithParent();
@@ -52,6 +54,14 @@ export function sandbox(line: SandboxLine) {
 	} catch (error) {
 		throw error instanceof ToolError && error.status !== undefined ? error : thrown(describe(error));
 	}
+}
+
+/**
+ * No descriptor of ours is to take the place of a standard stream that is closed. To read and write still fails, and the
+ * exec closes it.
+ */
+function occupyStreams() {
+	for (const fd of [0, 1, 2]) if (!isOpen(fd)) open("/dev/null", O_PATH);
 }
 
 function dieWithParent() {

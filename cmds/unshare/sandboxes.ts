@@ -189,7 +189,12 @@ export function removeHalfWritten(folder: string): number {
 
 /** Removes the state of a sandbox that has ended, once its status is known to who wanted it. */
 export function forget(id: string) {
-	withSandboxes(() => removeStateFolder(sandboxFolder(id)));
+	discard(sandboxFolder(id));
+}
+
+/** The same by its folder: the supervisor has left the folder in which a relative $TSBOX_RUN means something. */
+export function discard(folder: string) {
+	withLock(folder.slice(0, folder.lastIndexOf("/")), () => removeStateFolder(folder));
 }
 
 /** The sandbox that a target is; fails for a process that is none. */

@@ -1,6 +1,6 @@
 /** `tsunshare start`: lets held programs run, and with --wait waits for them. */
 import { ENOENT, ENXIO } from "../../native/linux/errno.ts";
-import { close, flock, LOCK_SH, O_NONBLOCK, O_RDONLY, O_WRONLY, open, write } from "../../native/linux/fs.ts";
+import { close, exists, flock, LOCK_EX, LOCK_SH, O_NONBLOCK, O_RDONLY, O_WRONLY, open, write } from "../../native/linux/fs.ts";
 import { exit, pidfdSendSignal } from "../../native/linux/process.ts";
 import { SIG_BLOCK, SIGKILL, sigprocmask } from "../../native/linux/signal.ts";
 import { SysError } from "../../native/linux/syscall.ts";
@@ -53,6 +53,10 @@ function startToWait(target: Target): Watched {
 	}
 }
 
+function isStarted(id: string): never {
+	fail(`${id}: not held: it has been started already`);
+}
+
 /** Has the supervisor release the program, and comes back when that is executed. Fails if it cannot be. */
 function letRun(id: string, { record }: Target, command: "go" | "wait") {
 	const folder = sandboxFolder(id);
@@ -63,20 +67,21 @@ function letRun(id: string, { record }: Target, command: "go" | "wait") {
 		commands = open(`${folder}/start`, O_WRONLY | O_NONBLOCK);
 	} catch (error) {
 		if (error instanceof SysError && error.errno === ENXIO) fail(`${id}: its supervisor is gone`, "`tsunshare gc` clears what is left");
-		if (error instanceof SysError && error.errno === ENOENT) fail(`${id}: not held: it has been started already`);
+		if (error instanceof SysError && error.errno === ENOENT) isStarted(id);
 		throw error;
 	}
+	/* Of two that start it at once, one waits here for the other. */
+	flock(commands, LOCK_EX);
+	if (!exists(`${folder}/start`)) isStarted(id);
 	const own = readRecordIfAny(id);
 	if (!own || (record && (record.pid !== own.pid || record.start !== own.start)))
 		fail(`${id}: the record is of another sandbox of this name`);
-	/* With the members of the filters that it has come through; those by which we find it again stay ours. */
-	const { supervisor, tty, transient } = own;
-	const kept = { supervisor, ...(tty !== undefined && { tty }), ...(transient && { transient }) };
-	writeState(`${folder}/record`, `${JSON.stringify({ ...own, ...record, ...kept, held: false })}\n`);
+	/* With the members that filters have added; those that were there stay as they were. */
+	writeState(`${folder}/record`, `${JSON.stringify({ ...record, ...own, held: false })}\n`);
 	write(commands, `${command}\n`);
-	close(commands);
 	/* While we wait for the end we keep the lock: then nobody clears the status away before we have it. */
 	flock(lock, LOCK_SH);
+	close(commands);
 	if (command === "go") close(lock);
 	const error = readStatus(id)?.error;
 	if (!error) return;

@@ -1,7 +1,7 @@
 /** Between the user's terminal and the container's: bytes both ways, the window's size, raw mode while it lasts. */
 import { EAGAIN, EIO } from "../../native/linux/errno.ts";
-import { O_NOCTTY, O_RDWR, open, read, setNonblocking, write, writeSome } from "../../native/linux/fs.ts";
-import { POLLERR, POLLHUP, POLLIN, POLLOUT, type poll } from "../../native/linux/poll.ts";
+import { O_NOCTTY, O_RDWR, open, read, setNonblocking, writeSome } from "../../native/linux/fs.ts";
+import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, poll } from "../../native/linux/poll.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { getAttributes, getWindowSize, isTerminal, rawAttributes, setAttributes, setWindowSize } from "../../native/linux/terminal.ts";
 
@@ -49,7 +49,7 @@ export function startRelay(master: number, input: number, output: number): Relay
 		const chunk = new Uint8Array(32768);
 		const length = tryIo(() => read(master, chunk));
 		if (length === undefined) return false;
-		if (length > 0) write(output, chunk.subarray(0, length));
+		if (length > 0) writeAll(output, chunk.subarray(0, length));
 		else isOpen = false;
 		return length > 0;
 	};
@@ -71,8 +71,8 @@ export function startRelay(master: number, input: number, output: number): Relay
 			{ fd: atEnd || pending.length > 0 ? -1 : input, events: POLLIN },
 		],
 		handle([masterReady = 0, inputReady = 0]) {
-			if ((inputReady & (POLLIN | POLLHUP | POLLERR)) !== 0) {
-				const length = tryIo(() => read(input, bytes)) ?? 0;
+			if ((inputReady & (POLLIN | POLLHUP | POLLERR | POLLNVAL)) !== 0) {
+				const length = (inputReady & POLLNVAL) !== 0 ? 0 : (tryIo(() => read(input, bytes)) ?? 0);
 				/* The end of a file or pipe: in the container, too. A terminal that is gone says SIGHUP besides. */
 				if (length === 0) atEnd = true;
 				pending = length === 0 ? new Uint8Array([VEOF]) : bytes.slice(0, length);
@@ -89,6 +89,18 @@ export function startRelay(master: number, input: number, output: number): Relay
 			}
 		},
 	};
+}
+
+/** Writes to a descriptor that may be non-blocking: it is shared with whoever made it so. */
+function writeAll(fd: number, bytes: Uint8Array) {
+	for (let rest = bytes; rest.length > 0; ) {
+		try {
+			rest = rest.subarray(writeSome(fd, rest));
+		} catch (error) {
+			if (!(error instanceof SysError && error.errno === EAGAIN)) throw error;
+			poll([{ fd, events: POLLOUT }]);
+		}
+	}
 }
 
 /** Undefined where nothing could be moved now; 0 at the end, which a master tells with EIO. */

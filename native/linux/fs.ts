@@ -5,7 +5,7 @@
  */
 import * as host from "#host";
 import type { Argument } from "../host/host.d.ts";
-import { EAGAIN, EEXIST, ENOENT, ENOSYS, ENOTDIR } from "./errno.ts";
+import { EAGAIN, EEXIST, ENOENT, ENOSYS, ENOTDIR, ESRCH } from "./errno.ts";
 import * as nr from "./nr.ts";
 import { getU64, struct } from "./struct.ts";
 import { call, change, dryRun, isDryRun, SysError, tryCall, tryChange } from "./syscall.ts";
@@ -125,7 +125,7 @@ export function readFileIfAny(path: string, dirfd = AT_FDCWD): string | undefine
 	try {
 		return readFile(path, dirfd);
 	} catch (error) {
-		if (error instanceof SysError && (error.errno === ENOENT || error.errno === ENOTDIR || error.errno === 3) /* ESRCH */) return undefined;
+		if (error instanceof SysError && (error.errno === ENOENT || error.errno === ENOTDIR || error.errno === ESRCH)) return undefined;
 		throw error;
 	}
 }

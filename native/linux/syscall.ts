@@ -45,19 +45,32 @@ function print(fd: number, line: string) {
 	host.syscall(SYS_write, fd, bytes, bytes.byteLength);
 }
 
+/*
+ * The functions below are declared with a list of arguments and take six by name: the engine needs longer to make and to
+ * spread a list than for the system call. An argument that is absent is 0.
+ */
+type Arguments = (Argument | undefined)[];
+
+/** The arguments that there are. */
+function given(...args: Arguments): Argument[] {
+	return args.filter((arg): arg is Argument => arg !== undefined);
+}
+
 /** Calls, and returns what the kernel returned: -errno on failure. Interrupted calls are made again. */
-export function tryCall(name: string, nr: number, ...args: Argument[]): number {
+export function tryCall(name: string, nr: number, ...args: Arguments): number;
+export function tryCall(name: string, nr: number, a?: Argument, b?: Argument, c?: Argument, d?: Argument, e?: Argument, f?: Argument) {
 	let result: number;
-	do result = host.syscall(nr, ...args);
+	do result = host.syscall(nr, a ?? 0, b ?? 0, c ?? 0, d ?? 0, e ?? 0, f ?? 0);
 	while (result === -EINTR);
-	if (mode.trace) print(2, formatCall(name, args, result));
+	if (mode.trace) print(2, formatCall(name, given(a, b, c, d, e, f), result));
 	return result;
 }
 
 /** The same, for a call that changes the system: in a dry run it is printed, and counts as done. */
-export function tryChange(name: string, nr: number, ...args: Argument[]): number {
-	if (!mode.dryRun) return tryCall(name, nr, ...args);
-	print(1, formatCall(name, args));
+export function tryChange(name: string, nr: number, ...args: Arguments): number;
+export function tryChange(name: string, nr: number, a?: Argument, b?: Argument, c?: Argument, d?: Argument, e?: Argument, f?: Argument) {
+	if (!mode.dryRun) return tryCall(name, nr, a, b, c, d, e, f);
+	print(1, formatCall(name, given(a, b, c, d, e, f)));
 	return 0;
 }
 
@@ -67,21 +80,23 @@ export function dryRun(line: string): boolean {
 	return mode.dryRun;
 }
 
-function check(name: string, args: Argument[], result: number): number {
+function check(result: number, name: string, a?: Argument, b?: Argument, c?: Argument, d?: Argument, e?: Argument, f?: Argument): number {
 	if (result >= 0 || result < -4095) return result;
 	throw new SysError(
 		name,
 		-result,
-		args.find((arg): arg is string => typeof arg === "string"),
+		[a, b, c, d, e, f].find((arg): arg is string => typeof arg === "string"),
 	);
 }
 
 /** Calls; throws SysError, whose object is the first string among the arguments. */
-export function call(name: string, nr: number, ...args: Argument[]): number {
-	return check(name, args, tryCall(name, nr, ...args));
+export function call(name: string, nr: number, ...args: Arguments): number;
+export function call(name: string, nr: number, a?: Argument, b?: Argument, c?: Argument, d?: Argument, e?: Argument, f?: Argument) {
+	return check(tryCall(name, nr, a, b, c, d, e, f), name, a, b, c, d, e, f);
 }
 
 /** `call` for what changes the system. */
-export function change(name: string, nr: number, ...args: Argument[]): number {
-	return check(name, args, tryChange(name, nr, ...args));
+export function change(name: string, nr: number, ...args: Arguments): number;
+export function change(name: string, nr: number, a?: Argument, b?: Argument, c?: Argument, d?: Argument, e?: Argument, f?: Argument) {
+	return check(tryChange(name, nr, a, b, c, d, e, f), name, a, b, c, d, e, f);
 }

@@ -1,0 +1,78 @@
+/** Moving processes into a cgroup. */
+import { ENODEV, ENOENT } from "../../native/linux/errno.ts";
+import { close, O_WRONLY, open, readFileIfAny, writeKernelFile } from "../../native/linux/fs.ts";
+import { SYS_write } from "../../native/linux/nr.ts";
+import { dryRun, isDryRun, SysError, tryCall } from "../../native/linux/syscall.ts";
+import type { Hierarchy } from "./layout.ts";
+import { folderIn, type Group, isThere } from "./path.ts";
+import { makeEnterable } from "./recover.ts";
+
+/**
+ * Moves this process into the cgroup on every hierarchy that it is on; false where it is on none.
+ *
+ * On v1, "0" written to `tasks` moves the thread that writes. This process has one, and the kernel spares it the lock that
+ * stops all forks and exits of the machine (since Linux 5.12): some 20 us in place of 6 to 14 ms each.
+ */
+export function enter(group: Group, leaf = false): boolean {
+	let entered = false;
+	for (const hierarchy of group.layout.hierarchies) if (attachOn(group, hierarchy, 0, leaf)) entered = true;
+	return entered;
+}
+
+/**
+ * Moves a process, with all its threads, into the cgroup on every hierarchy that it is on. When one refuses, it is moved
+ * back where it came from on the others.
+ */
+export function attach(group: Group, pid: number, leaf = false) {
+	const before = isDryRun() ? "" : (readFileIfAny(`/proc/${pid}/cgroup`) ?? "");
+	const done: Hierarchy[] = [];
+	try {
+		for (const hierarchy of group.layout.hierarchies) if (attachOn(group, hierarchy, pid, leaf)) done.push(hierarchy);
+	} catch (error) {
+		for (const hierarchy of done) moveBack(hierarchy, pid, before);
+		throw error;
+	}
+}
+
+/** /proc/PID/cgroup has a line `ID:controllers:/path` for each hierarchy. */
+function moveBack(hierarchy: Hierarchy, pid: number, before: string) {
+	const names = hierarchy.version === 2 ? "" : hierarchy.controllers.join(",");
+	const line = before.split("\n").find((text) => text.split(":")[1] === names);
+	const path = line?.split(":").slice(2).join(":");
+	if (path === undefined) return;
+	const inside = hierarchy.root === "/" ? path : path.startsWith(hierarchy.root) ? path.slice(hierarchy.root.length) : path;
+	try {
+		writeKernelFile(`${hierarchy.mount}${inside}/cgroup.procs`, String(pid));
+	} catch (error) {
+		/* It has ended, or its old cgroup is gone: there is nothing to go back to, and the first error is the one to tell. */
+		if (!(error instanceof SysError)) throw error;
+	}
+}
+
+/** On one hierarchy; false where the cgroup is not on it. */
+function attachOn(group: Group, hierarchy: Hierarchy, pid: number, leaf: boolean): boolean {
+	let folder = folderIn(group, hierarchy);
+	const file = hierarchy.version === 1 && pid === 0 ? "tasks" : "cgroup.procs";
+	for (let tries = 0; ; tries++) {
+		const error = tryWrite(`${folder}/${file}`, String(pid));
+		if (error === undefined) return true;
+		if (error.errno === ENOENT || error.errno === ENODEV) return false;
+		folder = makeEnterable(error, group, hierarchy, pid, leaf, tries);
+	}
+}
+
+/** Writes a kernel file; returns the error rather than throw it, as a missing one is no surprise. */
+function tryWrite(path: string, text: string): SysError | undefined {
+	if (isDryRun() && !isThere(path.slice(0, path.lastIndexOf("/")))) return new SysError("open", ENOENT, path);
+	if (dryRun(`write ${path} ${JSON.stringify(text)}`)) return undefined;
+	let fd: number;
+	try {
+		fd = open(path, O_WRONLY);
+	} catch (error) {
+		if (error instanceof SysError) return error;
+		throw error;
+	}
+	const result = tryCall("write", SYS_write, fd, text, text.length);
+	close(fd);
+	return result < 0 ? new SysError("write", -result, path) : undefined;
+}

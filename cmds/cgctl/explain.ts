@@ -1,0 +1,93 @@
+/** What the kernel's refusals mean for a cgroup, and the remedy. */
+import { EACCES, EAGAIN, EBUSY, EINVAL, ENOSPC, EPERM, ERANGE, EROFS, ESRCH } from "../../native/linux/errno.ts";
+import { statusField } from "../../native/linux/proc.ts";
+import { geteuid } from "../../native/linux/process.ts";
+import type { SysError } from "../../native/linux/syscall.ts";
+import { ToolError } from "../common/errors.ts";
+import { formatSize } from "../common/units.ts";
+import { childNames, nameProcesses } from "./files.ts";
+import type { Hierarchy } from "./layout.ts";
+import { folderIn, type Group, shownName } from "./path.ts";
+import { v1Limit } from "./plan.ts";
+import { pidsIn, readTrimmed } from "./read.ts";
+
+/** The error to throw for a system call that failed on a cgroup's folder or file. */
+export function explain(error: SysError, group: Group, hierarchy: Hierarchy | undefined, because?: string): Error {
+	const what = because === undefined ? error.message : `${shownName(group)}: ${because}: ${error.message}`;
+	const hint = hintFor(error, group, hierarchy);
+	return hint === undefined && because === undefined ? error : new ToolError(what, hint);
+}
+
+function hintFor(error: SysError, group: Group, hierarchy: Hierarchy | undefined): string | undefined {
+	const { errno, object = "" } = error;
+	const file = object.slice(object.lastIndexOf("/") + 1);
+	if (errno === EROFS) return "cgroups are mounted read-only here, as in a container without a cgroup namespace of its own";
+	if (errno === EACCES || errno === EPERM) {
+		if (geteuid() === 0) return "the user namespace's root may not: the cgroup belongs to a user outside of it";
+		return `only root and the cgroup's owner may; as root, \`tscgctl delegate${shownName(group) === "/" ? " PATH" : ` ${shownName(group).slice(1)}`} --user ${geteuid()}\` gives it to you`;
+	}
+	if (error.call === "mkdir" && errno === EAGAIN) return "cgroup.max.descendants or cgroup.max.depth of a cgroup above is reached";
+	if (error.call === "mkdir" && errno === ENOSPC)
+		return "the kernel has no room for another cgroup: 65535 with memory is the most, counting removed ones that still hold memory";
+	if (errno === ENOSPC && file === "tasks") return "its cpuset has no cpus or no memory nodes";
+	const folder = hierarchy && folderIn(group, hierarchy);
+	if (errno === EBUSY && folder && (file === "memory.limit_in_bytes" || file === "memory.memsw.limit_in_bytes")) {
+		const [now, peak] = usage(folder, file.startsWith("memory.memsw") ? "memory.memsw" : "memory");
+		return `it uses ${now} now and used ${peak} at its peak, and the kernel could not reclaim enough`;
+	}
+	if (errno === EINVAL && folder && file === "memory.limit_in_bytes") {
+		const swap = v1Limit(readTrimmed(`${folder}/memory.memsw.limit_in_bytes`));
+		if (swap !== Infinity) return `the limit of memory and swap together is ${formatSize(swap)}; give --memory-swap as well`;
+	}
+	if (errno === EINVAL && file === "cpu.cfs_quota_us") return "on v1 a cgroup cannot have more cpu time than the one above it has";
+	if (errno === EINVAL && (file === "cpu.cfs_burst_us" || file === "cpu.max.burst")) return "the burst cannot be more than the quota";
+	if (errno === ERANGE && file.startsWith("cpuset."))
+		return "the numbers are larger than this machine's; /sys/devices/system/cpu/possible has its cpus";
+	if (errno === EINVAL && file === "cpuset.cpus") return "these cpus are not all among those of the cgroup above, or not online";
+	if (errno === EACCES && file.startsWith("cpuset.")) return "on v1 the cgroups above must have these cpus and memory nodes";
+	return undefined;
+}
+
+/** Memory used now and at the peak, for people. */
+function usage(folder: string, prefix: string): [string, string] {
+	const size = (file: string) => formatSize(Number(readTrimmed(`${folder}/${prefix}.${file}`) ?? 0));
+	return [size("usage_in_bytes"), size("max_usage_in_bytes")];
+}
+
+/** Why a process could not enter. */
+export function explainJoin(error: SysError, group: Group, hierarchy: Hierarchy, pid: number): Error {
+	const name = shownName(group);
+	const folder = folderIn(group, hierarchy);
+	const process = pid === 0 ? "this process" : `pid ${pid}`;
+	if (error.errno === ESRCH) return new ToolError(`${pid}: no such process`);
+	if (error.errno === EBUSY && hierarchy.version === 2)
+		return new ToolError(
+			`${name}: cgroup v2 allows it no processes of its own while it gives ${readTrimmed(`${folder}/cgroup.subtree_control`)?.replace(/ /g, ", ")} to those below it: ${childNames(folder).join(", ")}`,
+			`join ${name.slice(1)}/leaf, or give --leaf, which does that`,
+		);
+	if (error.errno === EINVAL && pid !== 0) {
+		const isKernelThread = (statusField(pid, "VmSize") ?? "") === "" && statusField(pid, "State")?.startsWith("Z") === false;
+		if (isKernelThread) return new ToolError(`${name}: ${process} cannot be moved`, "it is a thread of the kernel's, bound to its cpu");
+	}
+	if (error.errno === EINVAL && hierarchy.controllers.includes("cpu"))
+		return new ToolError(`${name}: ${process} cannot enter: ${error.message}`, "a real-time process needs cpu.rt_runtime_us in its cgroup");
+	if ((error.errno === EACCES || error.errno === EPERM) && hierarchy.version === 2)
+		return new ToolError(
+			`${name}: ${process} cannot enter: ${error.message}`,
+			"one must own the process, and be allowed to write cgroup.procs in this cgroup and in the one that is above both the old and the new",
+		);
+	return explain(error, group, hierarchy);
+}
+
+/** Why a cgroup could not be removed. */
+export function explainBusy(group: Group, folders: string[]): ToolError {
+	const pids = [...new Set(folders.flatMap(pidsIn))];
+	if (pids.length > 0)
+		return new ToolError(
+			`${shownName(group)}: has processes: ${nameProcesses(pids)}`,
+			`\`tscgctl rm --kill ${shownName(group).slice(1)}\` ends them first`,
+		);
+	const names = [...new Set(folders.flatMap(childNames))];
+	if (names.length > 0) return new ToolError(`${shownName(group)}: has cgroups below it: ${names.join(", ")}`, "-r removes them as well");
+	return new ToolError(`${shownName(group)}: rmdir: Device or resource busy`);
+}

@@ -1,0 +1,24 @@
+import { pidfdSendSignal } from "../../native/linux/process.ts";
+import { isDryRun } from "../../native/linux/syscall.ts";
+import { fail, UsageError } from "../common/errors.ts";
+import { filterRecords } from "../common/record.ts";
+import { attach } from "./attach.ts";
+import { type OpenOptions, readGroup } from "./line.ts";
+import { whileOpen } from "./open.ts";
+
+/** Puts processes into a cgroup, which is made if need be: PIDs, sandboxes' ids, or a filter of sandbox records. */
+export function join(line: { options: OpenOptions; operands: string[] }) {
+	const { options, operands } = line;
+	const [path, ...targets] = operands;
+	if (path === undefined) throw new UsageError("join: no PATH given");
+	const { group, limits } = readGroup(path, options);
+	let ready = false;
+	filterRecords(targets, ({ pid, pidfd }) => {
+		/* Limits are set once; but the cgroup may have been removed since the last process of a long list. */
+		whileOpen(group, options, limits, { onlyNew: ready }, () => attach(group, pid, options.leaf === true));
+		ready = true;
+		/* While the pidfd's process lives, its PID names no other. */
+		if (!isDryRun() && !pidfdSendSignal(pidfd, 0)) fail(`${pid}: has ended`);
+		return { cgroup: group.name };
+	});
+}

@@ -1,0 +1,99 @@
+/** Signals for all processes of a cgroup and of those below it; with SIGKILL until none is left. */
+import { writeKernelFile } from "../../native/linux/fs.ts";
+import { CLOCK_MONOTONIC, clockGettime, getpid, killIfAny, sleep } from "../../native/linux/process.ts";
+import { SIGKILL, signalName, signalNumber } from "../../native/linux/signal.ts";
+import { dryRun, SysError } from "../../native/linux/syscall.ts";
+import { fail, UsageError } from "../common/errors.ts";
+import { notA } from "../common/options.ts";
+import { parseDuration } from "../common/units.ts";
+import { enter } from "./attach.ts";
+import { nameProcesses, processesOf, subtree } from "./files.ts";
+import { canFreeze, setFrozen, waitFrozen } from "./freeze.ts";
+import { checkOurs, existingGroup, type Group, isThere, lineage, type PathOptions, placesOf, shownName } from "./path.ts";
+import { isFrozen } from "./usage.ts";
+
+export function kill(line: { options: PathOptions & { signal?: string; timeout?: string }; operands: string[] }) {
+	const { options, operands } = line;
+	if (operands.length === 0) throw new UsageError("kill: no PATH given");
+	const signal =
+		options.signal === undefined
+			? SIGKILL
+			: (signalNumber(options.signal) ?? notA("--signal", options.signal, "a signal (TERM, 15, RTMIN+1)"));
+	const timeout =
+		options.timeout === undefined ? 10 : (parseDuration(options.timeout) ?? notA("--timeout", options.timeout, "a time (10s, 500ms)"));
+	for (const path of operands) {
+		const group = existingGroup(path, options);
+		checkOurs(group, options);
+		killGroup(group, timeout, signal);
+	}
+}
+
+/** The processes of the cgroup and of those below it, but for this one. */
+function remaining(group: Group): number[] {
+	const own = getpid();
+	return [...new Set(subtree(group).flatMap(processesOf))].filter((pid) => pid !== own);
+}
+
+/** Signals all processes; SIGKILL again and again until the cgroup is empty. Fails if it is not within `timeout` seconds. */
+export function killGroup(group: Group, timeout: number, signal = SIGKILL) {
+	if (group.name === "") fail("/: the hierarchies' root, with all processes of the machine, cannot be killed");
+	if (dryRun(`kill all processes of ${group.name} with ${signalName(signal)}`)) return;
+	if (signal !== SIGKILL) return signalFrozen(group, signal);
+	/* Linux 5.14: all at once, those that are being forked too. On a hybrid layout it reaches those that are in v2's cgroup. */
+	for (const { folder, hierarchy } of placesOf(group))
+		if (hierarchy.version === 2 && isThere(`${folder}/cgroup.kill`)) writeKernelFile(`${folder}/cgroup.kill`, "1");
+	const deadline = clockGettime(CLOCK_MONOTONIC) + timeout;
+	for (let pause = 0.0005; ; pause = Math.min(2 * pause, 0.02)) {
+		const pids = remaining(group);
+		if (pids.length === 0) break;
+		if (clockGettime(CLOCK_MONOTONIC) >= deadline) {
+			const frozen = lineage(group).find((each) => each.name !== group.name && isFrozen(each));
+			fail(
+				`${shownName(group)}: after ${timeout} s there still are ${nameProcesses(pids)}`,
+				frozen
+					? `${shownName(frozen)} above it is frozen: thaw it`
+					: "a process that waits for a disk cannot end before it gets its answer",
+			);
+		}
+		/* What cgroup.kill reached needs a moment to end; it gets one before it is helped along. */
+		if (pause > 0.001 || !hasKillFile(group)) signalFrozen(group, SIGKILL);
+		sleep(pause);
+	}
+	/* Who enters next would be frozen too, with nobody left to thaw it for. */
+	if (isFrozen(group) && canFreeze(group)) setFrozen(group, false);
+}
+
+function hasKillFile(group: Group): boolean {
+	return group.layout.kind === "v2" && placesOf(group).some(({ folder }) => isThere(`${folder}/cgroup.kill`));
+}
+
+/**
+ * Signals all while none of them runs: a process that forks cannot get away. They are thawed afterwards: v1's get no
+ * signal before, not even SIGKILL.
+ */
+function signalFrozen(group: Group, signal: number) {
+	const wasFrozen = isFrozen(group) === true;
+	const freezes = canFreeze(group) && leave(group);
+	if (freezes) {
+		setFrozen(group, true);
+		/* One that cannot be frozen now cannot fork either: it waits in the kernel. */
+		waitFrozen(group, true, 0.25);
+	}
+	try {
+		/* 0 stands for a process of another PID namespace, but to kill(2) for all of our process group. */
+		for (const pid of remaining(group)) if (pid > 0) killIfAny(pid, signal);
+	} finally {
+		if (freezes && (signal === SIGKILL || !wasFrozen)) setFrozen(group, false);
+	}
+}
+
+/** Gets this process out of the cgroup, which it is about to freeze. False where it may not. */
+function leave(group: Group): boolean {
+	if (!subtree(group).some((each) => processesOf(each).includes(getpid()))) return true;
+	try {
+		return enter({ ...group, name: "" });
+	} catch (error) {
+		if (error instanceof SysError || error instanceof Error) return false;
+		throw error;
+	}
+}

@@ -1,0 +1,103 @@
+/**
+ * One lock for all cgroups of a user's tsbox. A cgroup of v1 is a folder on each of several hierarchies: who makes or
+ * removes one holds the lock alone, who enters or limits one holds it shared, so that nobody sees half a cgroup.
+ *
+ * Byte 1 of the file is the lock. Byte 0 is a gate that everyone passes one at a time to get it: who waits for the lock
+ * alone stops those that come later, and so is not passed by for ever. man 2 fcntl, "Open file description locks": the
+ * lock goes with the descriptor, and is turned from exclusive to shared with no moment between.
+ */
+import { close, O_CREAT, O_NOFOLLOW, O_RDWR, open } from "../../native/linux/fs.ts";
+import { SYS_fcntl } from "../../native/linux/nr.ts";
+import { call, isDryRun, SysError } from "../../native/linux/syscall.ts";
+import { ToolError } from "../common/errors.ts";
+import { makeStateFolder, runFolder } from "../common/state.ts";
+
+const F_OFD_SETLKW = 38;
+const F_RDLCK = 0;
+const F_WRLCK = 1;
+const F_UNLCK = 2;
+const GATE = 0;
+const LOCK = 1;
+
+/** The lock's descriptor. Undefined where there is no folder for state: then the errors of the kernel must do. */
+export type Lock = number | undefined;
+
+/** Opens the lock, without taking it. To be closed with `releaseLock`. */
+export function openLock(): Lock {
+	if (isDryRun()) return undefined;
+	try {
+		const folder = runFolder();
+		const path = `${folder}/cgctl.lock`;
+		try {
+			return open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+		} catch (error) {
+			if (!(error instanceof SysError)) throw error;
+			makeStateFolder(folder);
+			return open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
+		}
+	} catch (error) {
+		if (error instanceof SysError || error instanceof ToolError) return undefined;
+		throw error;
+	}
+}
+
+/** struct flock: s16 l_type, s16 l_whence (0: from the start), s64 l_start, s64 l_len, s32 l_pid (0) */
+function setLock(fd: number, type: number, byte: number) {
+	const flock = new Uint8Array(32);
+	flock[0] = type;
+	flock[8] = byte;
+	flock[16] = 1;
+	call("fcntl", SYS_fcntl, fd, F_OFD_SETLKW, flock);
+}
+
+function take(lock: Lock, type: number) {
+	if (lock === undefined) return;
+	setLock(lock, F_WRLCK, GATE);
+	setLock(lock, type, LOCK);
+	setLock(lock, F_UNLCK, GATE);
+}
+
+/** From here on no cgroup is made or removed. */
+export function takeShared(lock: Lock) {
+	take(lock, F_RDLCK);
+}
+
+/** From here on nobody makes, enters, limits or removes a cgroup. A shared lock must be given up before. */
+export function takeAlone(lock: Lock) {
+	take(lock, F_WRLCK);
+}
+
+/** Lets others have it shared too, with no moment between in which a cgroup could be removed. */
+export function shareLock(lock: Lock) {
+	if (lock !== undefined) setLock(lock, F_RDLCK, LOCK);
+}
+
+export function giveUp(lock: Lock) {
+	if (lock !== undefined) setLock(lock, F_UNLCK, LOCK);
+}
+
+export function releaseLock(lock: Lock) {
+	if (lock !== undefined) close(lock);
+}
+
+/** Works while no cgroup is made or removed. */
+export function whileKept<T>(work: () => T): T {
+	const lock = openLock();
+	try {
+		takeShared(lock);
+		return work();
+	} finally {
+		releaseLock(lock);
+	}
+}
+
+/** Works while nobody makes, enters, limits or removes a cgroup. */
+export function whileAlone<T>(work: () => T): T {
+	const lock = openLock();
+	try {
+		takeAlone(lock);
+		return work();
+	} finally {
+		releaseLock(lock);
+	}
+}

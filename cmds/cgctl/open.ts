@@ -1,0 +1,62 @@
+/** What create, join, run, set and delegate begin with: the cgroup that is named, made if need be, and its limits. */
+import { isDryRun } from "../../native/linux/syscall.ts";
+import { applyLimits, checkLimits, neededControllers } from "./apply.ts";
+import type { Limits } from "./limits.ts";
+import { hasLimits, type OpenOptions } from "./line.ts";
+import { giveUp, openLock, releaseLock, shareLock, takeAlone, takeShared } from "./lock.ts";
+import { isMade, makeGroup, readControllers, unmake } from "./make.ts";
+import { checkOurs, type Group } from "./path.ts";
+
+interface OpenSettings {
+	/** Say which formula translated a weight. */
+	verbose?: boolean;
+	/** Give the limits only to a cgroup that is new. */
+	onlyNew?: boolean;
+	/** See MakeOptions. */
+	grow?: boolean;
+}
+
+/**
+ * Makes the cgroup where it is not, gives it the limits, and does `work` while nobody can remove it. When something fails,
+ * what was made is removed. Returns what `work` does; its argument is whether the cgroup is new.
+ */
+export function whileOpen<T>(
+	group: Group,
+	options: OpenOptions,
+	limits: Limits,
+	{ verbose = false, onlyNew = false, grow = true }: OpenSettings,
+	work: (isNew: boolean) => T,
+): T {
+	checkOurs(group, options);
+	const limited = hasLimits(limits);
+	if (limited) checkLimits(group, limits);
+	const make = {
+		controllers: readControllers(options.controllers, group),
+		needed: limited ? neededControllers(limits) : [],
+		leaf: options.leaf === true,
+		grow,
+	};
+	const made: string[] = [];
+	const lock = openLock();
+	try {
+		takeShared(lock);
+		if (!isMade(group, make)) {
+			giveUp(lock);
+			takeAlone(lock);
+			makeGroup(group, make, made);
+			shareLock(lock);
+		}
+		if (limited && (made.length > 0 || !onlyNew))
+			applyLimits(group, limits, { force: options.force === true, verbose: verbose || options.weightFormula !== undefined });
+		return work(made.length > 0);
+	} catch (error) {
+		if (made.length > 0 && !isDryRun()) {
+			giveUp(lock);
+			takeAlone(lock);
+			unmake(made);
+		}
+		throw error;
+	} finally {
+		releaseLock(lock);
+	}
+}

@@ -1,0 +1,63 @@
+import * as host from "#host";
+import { ENOENT, ENOTDIR } from "../../native/linux/errno.ts";
+import { execvp } from "../../native/linux/process.ts";
+import { strerror } from "../../native/linux/strerror.ts";
+import { SysError } from "../../native/linux/syscall.ts";
+import { fail, show, UsageError } from "../common/errors.ts";
+import { enter } from "./attach.ts";
+import type { Limits } from "./limits.ts";
+import { hasLimits, type OpenOptions, readGroup } from "./line.ts";
+import { whileKept } from "./lock.ts";
+import { whileOpen } from "./open.ts";
+import { checkOurs, type Group, shownName } from "./path.ts";
+
+export interface RunOptions extends OpenOptions {
+	wait?: true;
+	stats?: string;
+	rm?: true;
+}
+
+/** Enters a cgroup and executes a program in the place of this one. */
+export function run(line: { options: RunOptions; operands: string[] }) {
+	const { group, limits, argv } = readRun(line);
+	enterGroup(group, line.options, limits);
+	execute(argv);
+}
+
+/** The cgroup, the limits and the program of a command line. */
+export function readRun({ options, operands }: { options: RunOptions; operands: string[] }): {
+	group: Group;
+	limits: Limits;
+	argv: string[];
+} {
+	const [path, ...argv] = operands;
+	if (path === undefined) throw new UsageError("run: no PATH given");
+	if (argv.length === 0) throw new UsageError("run: no PROGRAM given");
+	return { ...readGroup(path, options), argv };
+}
+
+/** Moves this process into the cgroup, which is made if it is not there. */
+export function enterGroup(group: Group, options: RunOptions, limits: Limits) {
+	/* Most often it is there already, and entering it is all: then nothing is asked of the kernel first. */
+	if (!hasLimits(limits) && options.controllers === undefined) {
+		checkOurs(group, options);
+		if (whileKept(() => enter(group, options.leaf))) return;
+	}
+	whileOpen(group, options, limits, {}, () => {
+		if (!enter(group, options.leaf)) fail(`${shownName(group)}: removed while it was entered`);
+	});
+}
+
+/** Becomes the program. Fails as a shell does: 127 if there is none, 126 if it cannot be executed. */
+export function execute(argv: string[]): never {
+	try {
+		return execvp(argv, host.environ());
+	} catch (error) {
+		if (!(error instanceof SysError)) throw error;
+		return fail(
+			`${show(argv[0] as string)}: ${strerror(error.errno)}`,
+			undefined,
+			error.errno === ENOENT || error.errno === ENOTDIR ? 127 : 126,
+		);
+	}
+}
