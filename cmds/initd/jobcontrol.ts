@@ -1,17 +1,20 @@
 /** Job control: how the init follows a program that the terminal's user has stopped. Loaded when that happens. */
-import { getpgrp, getpid, kill } from "../../native/linux/process.ts";
+import { getpgrp, getpid, getsid, kill } from "../../native/linux/process.ts";
 import { SIG_BLOCK, SIG_UNBLOCK, SIGCONT, SIGTSTP, sigprocmask, sigset, sigtimedwait } from "../../native/linux/signal.ts";
 import { getForegroundGroup, setForegroundGroup } from "../../native/linux/terminal.ts";
-import type { Init } from "./init.ts";
+import { forward, type Init } from "./init.ts";
 
 /**
  * Stops like the program did, so that the shell which waits for us gets the terminal back; once the shell continues us
  * (`fg`, `bg`), continues the program.
  *
- * SIGTSTP, not SIGSTOP: where no shell could continue us (we are PID 1, lead the session, or our process group is
- * orphaned), the kernel discards it, and we stay awake.
+ * Where no shell could continue us, we stay awake: as PID 1, as the session's leader, and in an orphaned process group,
+ * for which the kernel discards SIGTSTP (it would not discard SIGSTOP).
  */
 export function followStop(init: Init) {
+	/* A SIGCONT that has come meanwhile is for the program; our own SIGTSTP would discard it. */
+	if (sigtimedwait(sigset([SIGCONT]), 0)) return forward(init, SIGCONT);
+	if (init.pid === 1 || getsid() === init.pid) return;
 	kill(getpid(), SIGTSTP);
 	sigprocmask(SIG_UNBLOCK, sigset([SIGTSTP])); /* here it stops */
 	sigprocmask(SIG_BLOCK, sigset([SIGTSTP]));

@@ -183,6 +183,11 @@ export function setsid(): number {
 	return call("setsid", nr.SYS_setsid);
 }
 
+/** The session of this process: the PID of its leader. */
+export function getsid(): number {
+	return call("getsid", nr.SYS_getsid, 0);
+}
+
 export function setpgid(pid: number, pgid: number) {
 	call("setpgid", nr.SYS_setpgid, pid, pgid);
 }

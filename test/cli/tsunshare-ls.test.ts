@@ -1,6 +1,6 @@
 /** `tsunshare ls` beside lsns(8), and on namespaces that lsns does not see. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
@@ -53,17 +53,10 @@ async function start(t: Test, words: string[], script = ""): Promise<number> {
 	return child.pid as number;
 }
 
-/** Ends a process that `start` made, and waits until it has left its namespaces. */
+/** Ends a process that `start` made, and waits until it is gone: a zombie is still in its user and PID namespace. */
 async function end(pid: number) {
 	process.kill(pid, "SIGKILL");
-	for (;;) {
-		try {
-			readlinkSync(`/proc/${pid}/ns/net`);
-		} catch {
-			return;
-		}
-		await new Promise((resolve) => setTimeout(resolve, 2));
-	}
+	while (existsSync(`/proc/${pid}`)) await new Promise((resolve) => setTimeout(resolve, 2));
 }
 
 /** A file for a bind mount. */
