@@ -6,16 +6,11 @@
  * alone stops those that come later, and so is not passed by for ever. man 2 fcntl, "Open file description locks": the
  * lock goes with the descriptor, and is turned from exclusive to shared with no moment between.
  */
-import { close, O_CREAT, O_NOFOLLOW, O_RDWR, open } from "../../native/linux/fs.ts";
-import { SYS_fcntl } from "../../native/linux/nr.ts";
-import { call, isDryRun, SysError } from "../../native/linux/syscall.ts";
+import { close, F_RDLCK, F_UNLCK, F_WRLCK, O_CREAT, O_NOFOLLOW, O_RDWR, open, setOfdLock } from "../../native/linux/fs.ts";
+import { isDryRun, SysError } from "../../native/linux/syscall.ts";
 import { ToolError } from "../common/errors.ts";
 import { makeStateFolder, runFolder } from "../common/state.ts";
 
-const F_OFD_SETLKW = 38;
-const F_RDLCK = 0;
-const F_WRLCK = 1;
-const F_UNLCK = 2;
 const GATE = 0;
 const LOCK = 1;
 
@@ -41,20 +36,11 @@ export function openLock(): Lock {
 	}
 }
 
-/** struct flock: s16 l_type, s16 l_whence (0: from the start), s64 l_start, s64 l_len, s32 l_pid (0) */
-function setLock(fd: number, type: number, byte: number) {
-	const flock = new Uint8Array(32);
-	flock[0] = type;
-	flock[8] = byte;
-	flock[16] = 1;
-	call("fcntl", SYS_fcntl, fd, F_OFD_SETLKW, flock);
-}
-
 function take(lock: Lock, type: number) {
 	if (lock === undefined) return;
-	setLock(lock, F_WRLCK, GATE);
-	setLock(lock, type, LOCK);
-	setLock(lock, F_UNLCK, GATE);
+	setOfdLock(lock, F_WRLCK, GATE, 1);
+	setOfdLock(lock, type, LOCK, 1);
+	setOfdLock(lock, F_UNLCK, GATE, 1);
 }
 
 /** From here on no cgroup is made or removed. */
@@ -69,11 +55,11 @@ export function takeAlone(lock: Lock) {
 
 /** Lets others have it shared too, with no moment between in which a cgroup could be removed. */
 export function shareLock(lock: Lock) {
-	if (lock !== undefined) setLock(lock, F_RDLCK, LOCK);
+	if (lock !== undefined) setOfdLock(lock, F_RDLCK, LOCK, 1);
 }
 
 export function giveUp(lock: Lock) {
-	if (lock !== undefined) setLock(lock, F_UNLCK, LOCK);
+	if (lock !== undefined) setOfdLock(lock, F_UNLCK, LOCK, 1);
 }
 
 export function releaseLock(lock: Lock) {

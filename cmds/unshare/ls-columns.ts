@@ -2,10 +2,10 @@
 import * as host from "#host";
 import { close, O_RDONLY, open, read, statIfAny } from "../../native/linux/fs.ts";
 import { processStat } from "../../native/linux/proc.ts";
+import { getNetnsid } from "../../native/linux/rtnetlink.ts";
 import { findUser } from "../common/accounts.ts";
 import { ignoreErrors } from "./ls-errors.ts";
 import { type Namespace, openNamespace } from "./ls-namespaces.ts";
-import { netnsid } from "./ls-netnsid.ts";
 
 /** A line of the list: a namespace, or a process in it. */
 export interface Row {
@@ -72,9 +72,9 @@ export function kept({ pids, holders, dependents, type }: Namespace): string[] {
 const netnsidOf = once((namespace: Namespace) => {
 	const fd = openNamespace(namespace);
 	if (fd === undefined) return undefined;
-	const id = netnsid(fd);
+	const id = ignoreErrors(() => getNetnsid(fd));
 	close(fd);
-	return id;
+	return id === -1 ? "unassigned" : id?.toString();
 });
 
 export const COLUMNS: Column[] = [

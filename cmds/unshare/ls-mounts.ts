@@ -5,9 +5,9 @@
  * kernel lists even those that nothing in /proc leads to (Linux 6.12).
  */
 import * as host from "#host";
-import { close, ioctl, O_DIRECTORY, O_RDONLY, open, pipe, readAll, readFile, stat, write } from "../../native/linux/fs.ts";
+import { close, O_DIRECTORY, O_RDONLY, open, pipe, readAll, readFile, stat, write } from "../../native/linux/fs.ts";
 import { type MountInfo, parseMountinfo } from "../../native/linux/mount.ts";
-import { CLONE_NEWNS, setns } from "../../native/linux/namespace.ts";
+import { CLONE_NEWNS, openAdjacentMountNamespace, setns } from "../../native/linux/namespace.ts";
 import { exit, fork, wait } from "../../native/linux/process.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { ignoreErrors } from "./ls-errors.ts";
@@ -50,17 +50,13 @@ export function nsfsMountsInside(fd: number): MountInfo[] {
 	return parseMountinfo(text);
 }
 
-/** linux/nsfs.h: _IOR(0xb7, 11 and 12, struct mnt_ns_info), whose first version has 16 bytes. Linux 6.12, needs CAP_SYS_ADMIN. */
-const NS_MNT_GET_NEXT = 0x8010b70b;
-const NS_MNT_GET_PREV = 0x8010b70c;
-
 /** Calls `visit` with the inode and an open file of each mount namespace of the machine but our own; with none where we may not. */
 export function visitMountNamespaces(visit: (inode: number, fd: number) => void) {
-	for (const direction of [NS_MNT_GET_NEXT, NS_MNT_GET_PREV]) {
+	for (const direction of ["next", "previous"] as const) {
 		let at: number | undefined = ignoreErrors(() => open("/proc/self/ns/mnt", O_RDONLY));
 		while (at !== undefined) {
 			const from: number = at;
-			at = ignoreErrors(() => ioctl(from, direction));
+			at = ignoreErrors(() => openAdjacentMountNamespace(from, direction));
 			close(from);
 			if (at !== undefined) visit(stat("", at).ino, at);
 		}

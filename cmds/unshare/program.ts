@@ -1,12 +1,12 @@
 /** The program that runs in the end: its environment, its descriptors, its exec, and the wait for it. */
 import * as host from "#host";
-import { E2BIG, EACCES, EBADF, ECHILD, ENOENT, ENOEXEC } from "../../native/linux/errno.ts";
-import { closeRangeOnExec, isOpen, setCloseOnExec, statIfAny } from "../../native/linux/fs.ts";
+import { E2BIG, EACCES, ECHILD, ENOENT, ENOEXEC } from "../../native/linux/errno.ts";
+import { closeRangeOnExec, setCloseOnExec, statIfAny } from "../../native/linux/fs.ts";
 import { type Ended, execvp, exit, getpid, kill, WUNTRACED, wait } from "../../native/linux/process.ts";
 import { SIG_DFL, SIG_UNBLOCK, SIGCONT, SIGKILL, SIGSTOP, setDisposition, sigprocmask, sigset } from "../../native/linux/signal.ts";
 import { strerror } from "../../native/linux/strerror.ts";
 import { SysError } from "../../native/linux/syscall.ts";
-import { fail, show, UsageError } from "../common/errors.ts";
+import { fail, show } from "../common/errors.ts";
 import { notA } from "../common/options.ts";
 
 /** The exit statuses of env(1), nohup(1) and the shells for a program that is found and cannot be run, or is not found. */
@@ -49,12 +49,10 @@ function ignoreClosed(step: () => void) {
 	}
 }
 
-/** For --preserve-fds: those from 3 on, which must be open. Else a descriptor of our own could come to be one of them. */
+/** For --preserve-fds. */
 export function descriptorCount(text: string | undefined): number {
 	if (text === undefined) return 0;
-	const count = /^\d{1,7}$/.test(text) ? Number(text) : notA("--preserve-fds", text, "a number of descriptors");
-	for (let fd = 3; fd < 3 + count; fd++) if (!isOpen(fd)) throw new UsageError(`--preserve-fds ${text}: ${strerror(EBADF)}: ${fd}`);
-	return count;
+	return /^\d{1,7}$/.test(text) ? Number(text) : notA("--preserve-fds", text, "a number of descriptors");
 }
 
 /** Executes the program, which may be told another name, or without one a login shell: $SHELL, else /bin/sh. */

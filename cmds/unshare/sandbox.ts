@@ -45,7 +45,7 @@ export function sandbox(line: SandboxLine) {
 	try {
 		const plan = readPlan(line);
 		protectOwnBinary();
-		occupyStreams();
+		occupyClosed(2 + plan.preserve);
 		/* A status would be lost where the caller ignores SIGCHLD. */
 		setDisposition(SIGCHLD, SIG_DFL);
 		if (plan.dieWithParent) dieWithParent();
@@ -57,11 +57,11 @@ export function sandbox(line: SandboxLine) {
 }
 
 /**
- * No descriptor of ours is to take the place of a standard stream that is closed. To read and write still fails, and the
- * exec closes it.
+ * No descriptor of ours is to take the place of a standard stream, or of one to be preserved, that is closed. To read and
+ * write still fails, and the exec closes it.
  */
-function occupyStreams() {
-	for (const fd of [0, 1, 2]) if (!isOpen(fd)) open("/dev/null", O_PATH);
+function occupyClosed(last: number) {
+	for (let fd = 0; fd <= last; fd++) if (!isOpen(fd)) open("/dev/null", O_PATH);
 }
 
 function dieWithParent() {

@@ -81,6 +81,8 @@ export function claim(id: string | undefined): { id: string; folder: string } {
 		const folder = absolute(sandboxFolder(chosen));
 		if (lstatIfAny(folder)) {
 			if (supervisor(chosen)) fail(`${chosen}: there is a sandbox of this name`, `\`tsunshare kill ${chosen}\` ends it`);
+			if (isAwaited(chosen))
+				fail(`${chosen}: there is a sandbox of this name`, "it has ended, but who waits for it has not read its status yet");
 			clear(chosen);
 		}
 		mkdir(folder, 0o700);
@@ -129,12 +131,15 @@ export function killProgram(record: { pid: number; start: number }): boolean {
 	}
 }
 
-/** Keeps the status of a sandbox from being cleared, as long as this process lives. Waits until the sandbox is started. */
-export function keepStatus(id: string) {
+/** Keeps the status of a sandbox from being cleared until what it returns is closed. Waits until the sandbox is started. */
+export function keepStatus(id: string): number | undefined {
 	try {
-		flock(open(`${sandboxFolder(id)}/hold`, O_RDONLY), LOCK_SH);
+		const lock = open(`${sandboxFolder(id)}/hold`, O_RDONLY);
+		flock(lock, LOCK_SH);
+		return lock;
 	} catch (error) {
-		if (!(error instanceof SysError && error.errno === ENOENT)) throw error;
+		if (error instanceof SysError && error.errno === ENOENT) return undefined;
+		throw error;
 	}
 }
 
@@ -187,12 +192,18 @@ export function removeHalfWritten(folder: string): number {
 	return removed;
 }
 
-/** Removes the state of a sandbox that has ended, once its status is known to who wanted it. */
-export function forget(id: string) {
-	discard(sandboxFolder(id));
+/**
+ * Removes the state of a sandbox that has ended, once its status is known to who wanted it. By its supervisor it is told
+ * from a later one of the same name.
+ */
+export function forget(id: string, { pid, start }: Owner) {
+	withSandboxes(() => {
+		const owner = readState<Owner>(`${sandboxFolder(id)}/supervisor`);
+		if (owner?.pid === pid && owner.start === start) removeStateFolder(sandboxFolder(id));
+	});
 }
 
-/** The same by its folder: the supervisor has left the folder in which a relative $TSBOX_RUN means something. */
+/** Removes the state of our own sandbox, by its folder: we have left the one in which a relative $TSBOX_RUN means something. */
 export function discard(folder: string) {
 	withLock(folder.slice(0, folder.lastIndexOf("/")), () => removeStateFolder(folder));
 }

@@ -82,9 +82,10 @@ function letRun(id: string, { record }: Target, command: "go" | "wait") {
 	/* While we wait for the end we keep the lock: then nobody clears the status away before we have it. */
 	flock(lock, LOCK_SH);
 	close(commands);
-	if (command === "go") close(lock);
 	const error = readStatus(id)?.error;
-	if (!error) return;
-	forget(id);
-	throw thrown(error);
+	if (error) {
+		forget(id, own.supervisor);
+		throw thrown(error);
+	}
+	if (command === "go") close(lock);
 }

@@ -1,11 +1,12 @@
 /** `tsunshare wait`: waits for sandboxes to end, and exits with the status of the last. */
+import { close } from "../../native/linux/fs.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
 import { exit, pidfdGetfd, pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
 import { readSignal, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, signalfd, sigset } from "../../native/linux/signal.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";
 import type { SandboxRecord } from "../common/record.ts";
-import { isAlive } from "../common/state.ts";
+import { isAlive, type Owner } from "../common/state.ts";
 import { forget, keepStatus, type OwnRecord, operandIds, readRecordIfAny, readStatus, supervisor } from "./sandboxes.ts";
 import { ownTerminal, startRelay } from "./tty.ts";
 
@@ -15,16 +16,18 @@ export interface Watched {
 	supervisor: number;
 	pidfd: number;
 	master: number | undefined;
-	isTransient: boolean;
+	/** Its state is to be removed, and is this supervisor's. */
+	transient: Owner | undefined;
 }
 
 export function wait(operands: string[]) {
 	let status = 0;
 	for (const id of operandIds(operands)) {
 		const owner = openSupervisor(id);
-		keepStatus(id);
+		const lock = keepStatus(id);
 		if (owner !== undefined) poll([{ fd: owner, events: POLLIN }]);
 		status = shellStatus(id);
+		if (lock !== undefined) close(lock);
 	}
 	exit(status);
 }
@@ -51,7 +54,7 @@ export function watch(id: string, given: SandboxRecord | undefined): Watched | u
 		supervisor: owner,
 		pidfd: pidfdOpen(record.pid),
 		master: record.tty === undefined ? undefined : pidfdGetfd(owner, record.tty),
-		isTransient: record.transient === true,
+		transient: record.transient && record.supervisor,
 	};
 }
 
@@ -87,8 +90,8 @@ export function attend({ id, supervisor, pidfd, master }: Watched): number {
 }
 
 /** A transient sandbox is forgotten with its status. */
-export function attended({ id, isTransient }: Watched, status: number): number {
-	if (isTransient) forget(id);
+export function attended({ id, transient }: Watched, status: number): number {
+	if (transient) forget(id, transient);
 	return status;
 }
 

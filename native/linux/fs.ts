@@ -403,6 +403,28 @@ export function flock(fd: number, operation: number) {
 	call("flock", nr.SYS_flock, fd, operation);
 }
 
+const F_OFD_SETLKW = 38;
+export const F_RDLCK = 0;
+export const F_WRLCK = 1;
+export const F_UNLCK = 2;
+
+/** linux/fcntl.h's struct flock; l_whence 0 counts from the start of the file. */
+export const flockStruct = /* @__PURE__ */ struct([
+	["l_type", "u16"],
+	["l_whence", "u16"],
+	["l_start", "s64"],
+	["l_len", "s64"],
+	["l_pid", "s32"],
+]);
+
+/**
+ * Sets a lock (F_RDLCK, F_WRLCK, F_UNLCK) on bytes of an open file, waiting for it. It goes with the open file, and turns
+ * from one kind to the other with no moment between: man 2 fcntl, "Open file description locks".
+ */
+export function setOfdLock(fd: number, type: number, start: number, length: number) {
+	call("fcntl", nr.SYS_fcntl, fd, F_OFD_SETLKW, flockStruct.pack({ l_type: type, l_start: start, l_len: length }));
+}
+
 export function fsync(fd: number) {
 	call("fsync", nr.SYS_fsync, fd);
 }

@@ -102,6 +102,18 @@ export function parentNamespace(fd: number): number {
 	return ioctl(fd, NS_GET_PARENT);
 }
 
+/** linux/nsfs.h: _IOR(0xb7, 11 and 12, struct mnt_ns_info), whose first version has 16 bytes. */
+const NS_MNT_GET_NEXT = 0x8010b70b;
+const NS_MNT_GET_PREV = 0x8010b70c;
+
+/**
+ * Opens the mount namespace that the kernel lists after (or before) an open one. Throws ENOENT at the end of the list.
+ * Linux 6.12, needs CAP_SYS_ADMIN.
+ */
+export function openAdjacentMountNamespace(fd: number, direction: "next" | "previous"): number {
+	return ioctl(fd, direction === "next" ? NS_MNT_GET_NEXT : NS_MNT_GET_PREV);
+}
+
 /** The user who made a user namespace. */
 export function namespaceOwner(fd: number): number {
 	const uid = new Uint32Array(1);

@@ -21,7 +21,7 @@ import { installModules, needsTapBuild } from "./npm.mjs";
 
 const kernels = "5.10 6.1 6.12 newest";
 /* Collecting at every allocation, these take seconds; all of test/cli takes minutes. */
-const smoke = ["test/cli/host.test.ts"];
+const smoke = ["host", "tsinit", "tsunshare-sandbox", "tsunshare-enter"].map((name) => `test/cli/${name}.test.ts`);
 
 process.chdir(join(dirname(fileURLToPath(import.meta.url)), "../.."));
 const { values: options, positionals: files } = parseArgs({

@@ -54,10 +54,15 @@ const NEWER: Record<string, string> = {
 	FD_NSFS_ROOT: "Linux 6.18",
 	FILEID_NSFS: "Linux 6.18",
 	NS_GET_ID: "Linux 6.18",
+	NS_MNT_GET_NEXT: "Linux 6.12",
+	NS_MNT_GET_PREV: "Linux 6.12",
 };
 
 /** Constants that are ours. */
 const OURS: Record<string, string> = {
+	ATTRIBUTE: "rtnetlink.ts: where it is in the message",
+	LENGTH: "rtnetlink.ts: the message's",
+	VALUE: "rtnetlink.ts: where it is in the message",
 	LOG_SIZE: "bpf.ts: how much of the verifier's log is kept",
 };
 
@@ -85,6 +90,7 @@ const STRUCTS: Record<string, Declared> = {
 	"bpf.bpfProgLoadAttr": { type: "union bpf_attr", partial: true },
 	"bpf.bpfProgQueryAttr": { type: "union bpf_attr", within: "query.", partial: true },
 	"capability.header": { type: "struct __user_cap_header_struct" },
+	"fs.flockStruct": { type: "struct flock" },
 	"fs.statxStruct": { type: "struct statx", ours: ["__spare3"] },
 	"loopback.ifreqFlags": { type: "struct ifreq", ours: ["ifr_pad"] },
 	"namespace.nsfsFileHandle": {},
