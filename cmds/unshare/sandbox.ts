@@ -39,7 +39,7 @@ import { type Box, begin, openStdio, release } from "./parent.ts";
 import { type Plan, readPlan, type SandboxLine } from "./plan.ts";
 import { endLike } from "./program.ts";
 import { describe, thrown } from "./report.ts";
-import { startRelay } from "./tty.ts";
+import { copySize, startRelay } from "./tty.ts";
 
 export function sandbox(line: SandboxLine) {
 	try {
@@ -76,6 +76,7 @@ function runInForeground(plan: Plan): never {
 	const signals = sigsetAllBut(plan.newSession ? [] : [SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT]);
 	const mask = sigprocmask(SIG_BLOCK, signals);
 	const box = begin(plan, openStdio(plan), mask);
+	if (box.master !== undefined) copySize(box.master, 0, 1);
 	const failure = release(box);
 	if (failure) {
 		wait(box.pid);

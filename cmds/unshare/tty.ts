@@ -31,19 +31,23 @@ export function ownTerminal(): number | undefined {
 	}
 }
 
+/**
+ * Gives the container's terminal the size of the user's. Done for the first time before the program runs, which may ask at
+ * once.
+ */
+export function copySize(master: number, input: number, output: number) {
+	const size = getWindowSize(input) ?? getWindowSize(output);
+	if (size) setWindowSize(master, size);
+}
+
 /** Starts to relay. Where `input` is a terminal it is set to raw mode: the container's does the processing. */
 export function startRelay(master: number, input: number, output: number): Relay {
-	const terminal = isTerminal(input) ? input : isTerminal(output) ? output : undefined;
 	const before = isTerminal(input) ? getAttributes(input) : undefined;
 	const bytes = new Uint8Array(32768);
 	let pending = bytes.subarray(0, 0);
 	let atEnd = false;
 	let isOpen = true;
 
-	const resize = () => {
-		const size = terminal === undefined ? undefined : getWindowSize(terminal);
-		if (size) setWindowSize(master, size);
-	};
 	/** False once there is nothing to be had now. */
 	const copyOut = (): boolean => {
 		const chunk = new Uint8Array(32768);
@@ -63,7 +67,6 @@ export function startRelay(master: number, input: number, output: number): Relay
 	};
 
 	setNonblocking(master, true);
-	resize();
 	if (before) setAttributes(input, rawAttributes(before));
 	return {
 		wanted: () => [
@@ -80,7 +83,7 @@ export function startRelay(master: number, input: number, output: number): Relay
 			copyIn();
 			if ((masterReady & (POLLIN | POLLHUP | POLLERR)) !== 0) copyOut();
 		},
-		resize,
+		resize: () => copySize(master, input, output),
 		finish() {
 			try {
 				while (copyOut());

@@ -8,7 +8,7 @@ import { fail } from "../common/errors.ts";
 import type { SandboxRecord } from "../common/record.ts";
 import { isAlive, type Owner } from "../common/state.ts";
 import { forget, keepStatus, type OwnRecord, operandIds, readRecordIfAny, readStatus, supervisor } from "./sandboxes.ts";
-import { ownTerminal, startRelay } from "./tty.ts";
+import { copySize, ownTerminal, startRelay } from "./tty.ts";
 
 /** A sandbox whose end is waited for: its supervisor by a pidfd, its process and its terminal's master. */
 export interface Watched {
@@ -16,6 +16,8 @@ export interface Watched {
 	supervisor: number;
 	pidfd: number;
 	master: number | undefined;
+	/** The user's terminal, by another way than the standard streams. */
+	terminal: number | undefined;
 	/** Its state is to be removed, and is this supervisor's. */
 	transient: Owner | undefined;
 }
@@ -49,11 +51,15 @@ export function watch(id: string, given: SandboxRecord | undefined): Watched | u
 	const owner = openSupervisor(id);
 	const record = (readRecordIfAny(id) ?? given) as OwnRecord | undefined;
 	if (owner === undefined || !record) return undefined;
+	const master = record.tty === undefined ? undefined : pidfdGetfd(owner, record.tty);
+	const terminal = master === undefined ? undefined : ownTerminal();
+	if (master !== undefined) copySize(master, terminal ?? 0, terminal ?? 1);
 	return {
 		id,
 		supervisor: owner,
 		pidfd: pidfdOpen(record.pid),
-		master: record.tty === undefined ? undefined : pidfdGetfd(owner, record.tty),
+		master,
+		terminal,
 		transient: record.transient && record.supervisor,
 	};
 }
@@ -63,9 +69,8 @@ export function attendedSignals(): Uint8Array {
 }
 
 /** Passes signals (blocked already) and the terminal's bytes on until the sandbox has ended; returns its status. */
-export function attend({ id, supervisor, pidfd, master }: Watched): number {
+export function attend({ id, supervisor, pidfd, master, terminal }: Watched): number {
 	const signals = signalfd(attendedSignals());
-	const terminal = master === undefined ? undefined : ownTerminal();
 	const relay = master === undefined ? undefined : startRelay(master, terminal ?? 0, terminal ?? 1);
 	try {
 		for (;;) {

@@ -33,7 +33,7 @@ t.test("a huge /etc/passwd or group costs neither much memory nor much time", ne
 	writeFileSync(join(huge, "etc/group"), "a:x:44:web\n".repeat(1 << 20));
 	const limited = { encoding: "utf8", env: world.env, timeout: 30_000 } as const;
 	const ids = spawnSync("sh", ["-c", `ulimit -v 200000; exec ${tsunshare} --rootfs ${huge} --user web id`], limited);
-	t.equal(ids.stdout, "uid=33 gid=33 groups=33,44\n", ids.stderr);
+	t.equal(ids.stdout, "uid=33(web) gid=33 groups=44(a)\n", ids.stderr);
 	const unknown = spawnSync("sh", ["-c", `ulimit -v 200000; exec ${tsunshare} --rootfs ${huge} --user nobody id`], limited);
 	t.match(unknown.stderr, /^tsunshare: --user nobody: no such user/);
 	t.equal(unknown.status, 125);
@@ -65,13 +65,18 @@ t.test("names of an image cannot write to the terminal by way of an error", need
 	symlinkSync("/proc/\x1b]0;pwned\x07\u009b1m/place", join(hostile, "tmp"));
 	const { stderr, status } = run(["--rootfs", hostile, "--proc", "--tmpfs", "/tmp", "true"]);
 	t.match(stderr, "\\x1b]0;pwned\\x07\\x9b1m");
-	t.equal([...stderr].find((c) => c !== "\n" && (c < " " || (c >= "\x7f" && c < "\xa0"))), undefined);
+	t.equal(
+		[...stderr].find((c) => c !== "\n" && (c < " " || (c >= "\x7f" && c < "\xa0"))),
+		undefined,
+	);
 	t.equal(status, 125);
 	t.end();
 });
 
 t.test("inspect and list escape what a program calls itself", needsRoot, (t) => {
-	const { stderr } = shell("$T --hold --id named --rootfs $R sh -c 'sleep 100 # \u009b31m\x7f' | $T start >/dev/null");
+	const { stderr } = shell(
+		"$T --hold --id named --stdout /dev/null --stderr /dev/null --rootfs $R sh -c 'sleep 100 # \u009b31m\x7f' | $T start >/dev/null",
+	);
 	t.equal(stderr, "");
 	const inspected = run(["inspect", "named"]).stdout;
 	t.match(inspected, "\\u009b31m\\u007f");
@@ -83,7 +88,7 @@ t.test("inspect and list escape what a program calls itself", needsRoot, (t) => 
 
 t.test("a record that comes back changed does not change what tsunshare itself knows", needsRoot, (t) => {
 	const change = `sed 's/"command":[[][^]]*[]]/"command":5,"created":"x","extra":1/'`;
-	shell(`$T --hold --id changed --rootfs $R sleep 100 | ${change} | $T start >/dev/null`);
+	shell(`$T --hold --id changed --stdout /dev/null --stderr /dev/null --rootfs $R sleep 100 | ${change} | $T start >/dev/null`);
 	const { stdout, stderr } = run(["list"]);
 	t.match(stdout, /^changed +\d+ +running .* sleep 100$/m, stderr);
 	t.equal(JSON.parse(run(["inspect", "changed"]).stdout).extra, 1);
@@ -93,7 +98,7 @@ t.test("a record that comes back changed does not change what tsunshare itself k
 
 t.test("a number is no name of a sandbox: `kill` would take it for a PID", needsRoot, (t) => {
 	const { status, stderr } = run(["--hold", "--id", "4242", "--rootfs", root, "true"]);
-	t.match(stderr, "--id: 4242 is not a name");
+	t.match(stderr, `--id: "4242" is not a name`);
 	t.equal(status, 2);
 	t.notOk(existsSync(join(folder, "run/sandboxes/4242")));
 	t.end();
@@ -111,7 +116,7 @@ t.test("options of a held sandbox are refused without --hold", (t) => {
 t.test("of two that start a sandbox at once one does, the other is told", needsRoot, async (t) => {
 	for (let i = 0; i < 10; i++) {
 		const id = `twice${i}`;
-		run(["--hold", "--id", id, "--rm", "--rootfs", root, "sleep", "0.1"]);
+		run(["--hold", "--id", id, "--rm", "--stdout", "/dev/null", "--stderr", "/dev/null", "--rootfs", root, "sleep", "0.1"]);
 		const starts = [1, 2].map(() => spawn(tsunshare, ["start", id], { env: world.env, stdio: ["ignore", "ignore", "pipe"] }));
 		let errors = "";
 		for (const { stderr } of starts) stderr.on("data", (text) => (errors += text));
@@ -121,10 +126,33 @@ t.test("of two that start a sandbox at once one does, the other is told", needsR
 	}
 });
 
-t.test("a descriptor to be preserved must be open: else the tool's own would be in its place", needsRoot, (t) => {
-	const { status, stderr } = shell("exec 3</dev/null; timeout 20 $T --hold --preserve-fds 4 --rootfs $R true");
-	t.match(stderr, "tsunshare: --preserve-fds 4: Bad file descriptor: 4\n");
-	t.equal(status, 2);
+t.test("who waited for a sandbox leaves alone a new one of the same name", needsRoot, (t) => {
+	const script = `for i in 1 2 3 4 5 6 7 8 9 10; do for j in 1 2 3; do
+$T --hold --id again --rm --rootfs $R --stdout /dev/null --stderr /dev/null true | $T start --wait & done; wait; done`;
+	const { stderr } = shell(script);
+	const usual = /^tsunshare: (again: there is a sandbox of this name|standard input: no sandbox record|hint: .*)$/;
+	t.same(
+		stderr.split("\n").filter((line) => line !== "" && !usual.test(line)),
+		[],
+	);
+	/* The state of one that has ended, held by who still waits for it, and a new one that asks for its name. */
+	const awaited = shell(`$T --hold --id taken --rootfs $R --stdout /dev/null --stderr /dev/null true | $T start >/dev/null
+$T wait taken; exec 8<$TSBOX_RUN/sandboxes/taken/hold; flock -s 8; $T --hold --id taken --rootfs $R true`);
+	t.match(awaited.stderr, "taken: there is a sandbox of this name");
+	t.equal(run(["wait", "taken"]).status, 0, "its status is still there");
+	run(["rm", "taken"]);
+	t.end();
+});
+
+t.test("where a descriptor that is to be preserved is closed, none of the tool's own takes its place", needsRoot, (t) => {
+	const list = "for fd in 3 4 5 12; do readlink /proc/$$/fd/$fd; done";
+	const options = `--preserve-fds 10 --rootfs $R --proc --stdout ${folder}/listed sh -c '${list}'`;
+	for (const command of [`$T --hold --stderr /dev/null ${options} | $T start --wait`, `$T ${options}`]) {
+		const ran = shell(`exec 4</dev/zero; ${command}`);
+		t.equal(ran.status, 1, ran.stderr);
+		t.equal(readFileSync(join(folder, "listed"), "utf8"), "/dev/zero\n");
+		rmSync(join(folder, "listed"));
+	}
 	t.end();
 });
 
@@ -136,6 +164,7 @@ t.test("with its standard streams closed the tool works, and the program's are c
 	t.equal(tty.stdout, "said\r\n", tty.stderr);
 	/* A record that nobody gets is a sandbox that nobody finds. */
 	t.equal(shell("$T --hold --id nowhere --rootfs $R true >&-").status, 125);
+	shell("while [ -e $TSBOX_RUN/sandboxes/nowhere ]; do sleep 0.01; done");
 	t.notOk(existsSync(join(folder, "run/sandboxes/nowhere")));
 	t.end();
 });
@@ -155,6 +184,25 @@ print(p.wait(), n)`;
 	t.equal(stdout, "0 1000000\n", stderr);
 });
 
+t.test("a program's terminal has its size before the program runs", needsRoot, (t) => {
+	const trace = join(folder, "size.trace");
+	const traced = `strace -f -s 99 -o ${trace} -e trace=ioctl,execve -e signal=none`;
+	const held = "$T --hold --tty --dev --rootfs $R true";
+	for (const command of [`${traced} $T --tty --dev --rootfs $R true`, `${traced} sh -c "${held} | $T start --wait"`]) {
+		const { status, stdout } = spawnSync("script", ["-qec", `stty rows 33 cols 101; ${command}`, "/dev/null"], {
+			env: world.env,
+			encoding: "utf8",
+			stdio: ["ignore", "pipe", "pipe"],
+		});
+		t.equal(status, 0, stdout);
+		const lines = readFileSync(trace, "utf8").split("\n");
+		const sized = lines.findIndex((line) => line.includes("TIOCSWINSZ, {ws_row=33, ws_col=101"));
+		const executed = lines.findIndex((line) => line.includes('execve("/usr/bin/true"') || line.includes('execve("/bin/true"'));
+		t.ok(sized >= 0 && executed >= 0 && sized < executed, `line ${sized} is before line ${executed}`);
+	}
+	t.end();
+});
+
 t.test("the caller's session keyring is not the program's", needsRoot, (t) => {
 	/* keyctl(1) is not everywhere: its calls by number. 248 add_key, 250 keyctl: 1 join a session keyring, 0 the id of a special one */
 	const script = `import ctypes, os, sys
@@ -163,13 +211,15 @@ print(libc.syscall(250, 1, None), flush=True)
 print(libc.syscall(248, b"user", b"tsbox", b"secret", 6, -3), flush=True)
 os.execv(sys.argv[1], sys.argv[1:])`;
 	const inside = "import ctypes; print(ctypes.CDLL(None).syscall(250, 10, -3, b'user', b'tsbox', 0))";
-	for (const options of [["--pid"], ["--hold"]]) {
-		const command = [tsunshare, ...options, "--rootfs", "/", "--stdout", "3", "--stderr", "2", "python3", "-c", inside];
-		const argv = `exec python3 -c '${script}' ${command.map((word) => `"${word}"`).join(" ")} 3>&1`;
-		const shown = shell(options[0] === "--hold" ? `{ ${argv} | { sed '1,2!d' >&2; }; } 2>&1` : argv);
-		const [session, key, found] = shown.stdout.split("\n").map(Number);
-		t.ok((session as number) > 0 && (key as number) > 0, shown.stdout + shown.stderr);
-		if (options[0] === "--pid") t.equal(found, -1, "the key is not found");
-	}
+	const has = (options: string[]) => {
+		const argv = ["-c", script, tsunshare, ...options, "python3", "-c", inside];
+		const { stdout, stderr } = spawnSync("python3", argv, { env: world.env, encoding: "utf8" });
+		const [session = 0, key = 0, found = 0] = stdout.split("\n").map(Number);
+		t.ok(session > 0 && key > 0, stdout + stderr);
+		return found === key;
+	};
+	t.ok(has(["--pid", "--fork"]), "unshare(1) leaves it as it is");
+	t.notOk(has(["--pid", "--rootfs", "/"]));
+	t.notOk(has(["--pid", "--rootfs", "/", "--map-root-user"]));
 	t.end();
 });
