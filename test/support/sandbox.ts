@@ -4,6 +4,7 @@ import {
 	chmodSync,
 	chownSync,
 	copyFileSync,
+	existsSync,
 	mkdirSync,
 	mkdtempSync,
 	readdirSync,
@@ -98,8 +99,9 @@ export function makeWorld(name: string): World {
 		run: (args, options) => spawn(tsunshare, args, options),
 		shell: (script, options) => spawn("sh", ["-c", script], options),
 		remove: () => {
-			for (const id of readdirSync(join(folder, "run", "sandboxes"), { withFileTypes: true }).filter((e) => e.isDirectory()))
-				spawn(tsunshare, ["rm", "-f", id.name]);
+			const sandboxes = join(folder, "run", "sandboxes");
+			const made = existsSync(sandboxes) ? readdirSync(sandboxes, { withFileTypes: true }) : [];
+			for (const id of made.filter((entry) => entry.isDirectory())) spawn(tsunshare, ["rm", "-f", id.name]);
 			rmSync(folder, { recursive: true, force: true });
 		},
 	};
