@@ -553,8 +553,8 @@ stop() {
 	[ $# -eq 1 ] || bad_usage "stop: one name is needed"
 	name=$1
 	check_name "$name"
-	"$tsunshare" kill -s TERM "$name" || exit
-	kill_if_deaf 15
+	"$tsunshare" inspect "$name" >/dev/null || exit
+	"$tsunshare" kill -s TERM "$name" 2>/dev/null || kill_if_deaf 15
 	timeout "$patience" "$tsunshare" wait "$name" >/dev/null 2>&1
 	[ $? -ne 124 ] || "$tsunshare" kill -s KILL "$name"
 }

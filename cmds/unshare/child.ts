@@ -7,7 +7,7 @@
  * What it must know of the host (sources of binds, the root) it opens first. Then it lets go of the old root and of every
  * descriptor, so that while it is held, and when the program runs, nothing leads back to the host.
  */
-import { EACCES, ENOENT, ENOSYS, EPERM } from "../../native/linux/errno.ts";
+import { EACCES, ENOENT } from "../../native/linux/errno.ts";
 import {
 	chdir,
 	checkExecutable,
@@ -21,7 +21,6 @@ import {
 	read,
 	write,
 } from "../../native/linux/fs.ts";
-import { joinSessionKeyring } from "../../native/linux/keyring.ts";
 import { setLoopbackUp } from "../../native/linux/loopback.ts";
 import {
 	CLONE_NEWCGROUP,
@@ -53,13 +52,13 @@ import {
 } from "../../native/linux/process.ts";
 import { SIG_SETMASK, SIGKILL, sigprocmask } from "../../native/linux/signal.ts";
 import { strerror } from "../../native/linux/strerror.ts";
-import { isDryRun, SysError } from "../../native/linux/syscall.ts";
+import { isDryRun } from "../../native/linux/syscall.ts";
 import { setControllingTerminal } from "../../native/linux/terminal.ts";
 import { fail, show } from "../common/errors.ts";
-import { applyIdentity, findIdentity, type Identity, restrict, setLimits } from "./credentials.ts";
+import { applyIdentity, findIdentity, type Identity, raiseLimits, restrict, setLimits } from "./credentials.ts";
 import { makeTerminal } from "./dev.ts";
 import { writeOwnIdMaps, writeSetgroups } from "./idmap.ts";
-import { isOutsideOfRoot } from "./inside.ts";
+import { isOutsideOfRoot, leaveKeyring } from "./inside.ts";
 import { mountInside, openSources } from "./mounts.ts";
 import { writeTimeOffsets } from "./namespaces.ts";
 import type { Plan } from "./plan.ts";
@@ -168,16 +167,6 @@ function takeStreams({ stdio }: Birth) {
 	});
 }
 
-/** The caller's session keyring may hold keys of file systems and networks; no namespace keeps them from the program. */
-function leaveKeyring() {
-	try {
-		joinSessionKeyring();
-	} catch (error) {
-		/* There are no keys in this kernel, or a seccomp filter keeps all of us from them. */
-		if (!(error instanceof SysError && (error.errno === ENOSYS || error.errno === EPERM))) throw error;
-	}
-}
-
 function setDumpable(on: boolean) {
 	prctl("PR_SET_DUMPABLE", PR_SET_DUMPABLE, on ? 1 : 0);
 }
@@ -282,10 +271,11 @@ function launch(plan: Plan, birth: Birth, { argv, environment, identity, umask: 
 	if (plan.hold && (plan.flags & CLONE_NEWCGROUP) !== 0) unshare(CLONE_NEWCGROUP);
 	setDumpable(false);
 	umask(mask);
-	setLimits(plan.limits);
+	raiseLimits(plan.limits);
 	applyIdentity(plan, identity);
 	dieWithParent(birth);
 	sigprocmask(SIG_SETMASK, birth.mask);
+	setLimits(plan.limits);
 	restrict(plan, birth.filter);
 	execute(argv, environment, plan.argv0);
 }

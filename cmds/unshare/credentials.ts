@@ -12,9 +12,11 @@ import {
 import { readFileIfAny } from "../../native/linux/fs.ts";
 import {
 	geteuid,
+	getrlimit,
 	PR_CAPBSET_READ,
 	PR_SET_NO_NEW_PRIVS,
 	prctl,
+	RLIM_INFINITY,
 	setgroups,
 	setresgid,
 	setresuid,
@@ -80,6 +82,15 @@ function checkMapped(kind: "uid" | "gid", ids: number[]) {
 	);
 }
 
+/** Raises hard limits, while there is the capability for it that the program may not have. */
+export function raiseLimits(limits: Limit[]) {
+	for (const { resource, hard } of limits) {
+		const own = getrlimit(resource);
+		if (own.hard !== RLIM_INFINITY && (hard === RLIM_INFINITY || hard > own.hard)) setrlimit(resource, own.soft, hard);
+	}
+}
+
+/** To be done late: without memory or descriptors our own steps would fail. */
 export function setLimits(limits: Limit[]) {
 	for (const { resource, soft, hard } of limits) setrlimit(resource, soft, hard);
 }

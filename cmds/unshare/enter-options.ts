@@ -28,6 +28,11 @@ export const enterOptions = options([
 	{ long: "keep-caps", group: inside, help: "let the program keep the capabilities in the user namespace", rare: true },
 	{ long: "env", short: "e", group: inside, help: "take the target's environment" },
 	{ long: "join-cgroup", short: "c", group: inside, help: "join the target's cgroup, in each hierarchy" },
+	{
+		long: "new-session",
+		group: inside,
+		help: "run the program in a session of its own, from which it cannot put input into your terminal (TIOCSTI)",
+	},
 	{ long: "no-fork", short: "F", group: inside, help: "do not fork, even if a PID namespace is entered" },
 	{ long: "follow-context", short: "Z", group: inside, help: "take the target's SELinux context", rare: true },
 	{

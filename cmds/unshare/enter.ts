@@ -22,8 +22,8 @@ import {
 	type NamespaceKind,
 	owningUserNamespace,
 } from "../../native/linux/namespace.ts";
-import { fork, PR_SET_DUMPABLE, pidfdGetfd, prctl, setgroups, setresgid, setresuid } from "../../native/linux/process.ts";
-import { SIG_DFL, SIGCHLD, setDisposition } from "../../native/linux/signal.ts";
+import { fork, PR_SET_DUMPABLE, pidfdGetfd, prctl, setgroups, setresgid, setresuid, setsid } from "../../native/linux/process.ts";
+import { SIG_DFL, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, setDisposition } from "../../native/linux/signal.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { UsageError } from "../common/errors.ts";
 import { type CommandLine, notA } from "../common/options.ts";
@@ -31,7 +31,8 @@ import { getenv } from "../common/state.ts";
 import { warn } from "../common/tool.ts";
 import { type Cgroup, cgroupsOf, joinCgroups } from "./cgroups.ts";
 import type { EnterOptions, enterOptions } from "./enter-options.ts";
-import { idNumber, isOutsideOfRoot } from "./inside.ts";
+import { forkProgram } from "./family.ts";
+import { idNumber, isOutsideOfRoot, leaveKeyring } from "./inside.ts";
 import { type Joining, joinNamespaces, namesFile, namespacesToJoin } from "./join.ts";
 import { keepCapabilities } from "./keep-capabilities.ts";
 import { protectOwnBinary } from "./own-binary.ts";
@@ -79,10 +80,12 @@ export function enter({ options, operands }: CommandLine<typeof enterOptions>) {
 	changeFolders(options, opened, isWhole);
 
 	setDisposition(SIGCHLD, SIG_DFL);
-	if (joins(CLONE_NEWPID) && !options.noFork) {
+	if (options.newSession) startSession(options.noFork === true);
+	else if (joins(CLONE_NEWPID) && !options.noFork) {
 		const pid = fork();
 		if (pid !== 0) endLike(waitForProgram(pid, true));
 	}
+	if (isWhole) leaveKeyring();
 	joinCgroups(opened.cgroups);
 	if (opened.possessions) takeAll(opened.possessions);
 	else takeIds(opened, setsIds, couldDropGroups);
@@ -200,6 +203,12 @@ function changeFolders({ wd, wdns, mount }: EnterOptions, { root, folder }: Open
 	close(after);
 	const isNamed = typeof wd === "string";
 	if (!isNamed && (root !== undefined || mount !== undefined || isWhole) && isOutsideOfRoot()) chdir("/");
+}
+
+/** A leader of a process group, as a shell makes each job, cannot start a session. The terminal's signals no longer reach the child. */
+function startSession(noFork: boolean) {
+	if (!noFork) forkProgram([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2]);
+	setsid();
 }
 
 /** The ids, where there is a user namespace to be root of, or where options say so. */

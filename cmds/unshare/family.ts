@@ -29,12 +29,6 @@ import { isDryRun } from "../../native/linux/syscall.ts";
 import { notA } from "../common/options.ts";
 import { endLike, waitForProgram } from "./program.ts";
 
-export interface Family {
-	/** Sent to the child when the parent dies. */
-	killChild?: number;
-	forwardSignals: boolean;
-}
-
 /** The signal of --kill-child[=SIGNAL]. */
 export function deathSignal(value: string | true): number {
 	return value === true ? SIGKILL : (signalNumber(value) ?? notA("--kill-child", value, "a signal"));
@@ -43,12 +37,13 @@ export function deathSignal(value: string | true): number {
 /**
  * Forks. In the parent it does `keep` (which needs a process in the new PID namespace), waits for the child, and ends as
  * that does; the child goes on when `keep` is done. Returns in the child, with what it takes to see that the parent lives.
+ * `forwarded` are the signals that the parent passes on; `killChild` is the one that the child is to get when the parent dies.
  *
  * SIGINT and SIGTERM do not end the parent: a child that takes its time to end is not left behind.
  */
-export function forkProgram({ killChild, forwardSignals }: Family, keep?: () => void): number | undefined {
+export function forkProgram(forwarded: number[], killChild?: number, keep?: () => void): number | undefined {
 	const parent = killChild === undefined || isDryRun() ? undefined : pidfdOpen(getpid());
-	const signals = sigset(forwardSignals ? [SIGINT, SIGTERM, SIGCHLD] : [SIGINT, SIGTERM]);
+	const signals = sigset(forwarded.length > 0 ? [...forwarded, SIGCHLD] : [SIGINT, SIGTERM]);
 	const gate = keep && !isDryRun() ? pipe() : undefined;
 	const mask = sigprocmask(SIG_BLOCK, signals);
 	const pid = fork();
@@ -68,7 +63,7 @@ export function forkProgram({ killChild, forwardSignals }: Family, keep?: () => 
 		write(gate.writer, "!");
 		close(gate.writer);
 	}
-	endLike(forwardSignals ? forwardUntilEnd(pid, signals) : waitForProgram(pid));
+	endLike(forwarded.length > 0 ? forwardUntilEnd(pid, signals) : waitForProgram(pid));
 }
 
 /** Passes the signals that come on to the child, until it ends. */

@@ -49,6 +49,7 @@ import {
 import {
 	readSignal,
 	SIG_BLOCK,
+	SIG_DFL,
 	SIGCHLD,
 	SIGHUP,
 	SIGINT,
@@ -57,6 +58,7 @@ import {
 	SIGTERM,
 	SIGUSR1,
 	SIGUSR2,
+	setDisposition,
 	signalfd,
 	sigprocmask,
 	sigset,
@@ -115,6 +117,8 @@ function beSupervisor(plan: Plan, stdio: (number | undefined)[], news: number, w
 	let isTold = false;
 	try {
 		setsid();
+		/* A shell without job control has what runs in its background ignore them; the program is not of that job. */
+		for (const signal of [SIGINT, SIGQUIT]) setDisposition(signal, SIG_DFL);
 		const mask = sigprocmask(SIG_BLOCK, sigsetAllBut([]));
 		const streams = leaveStreams(stdio);
 		const claimed = claim(plan.id);
@@ -245,7 +249,7 @@ function supervise(plan: Plan, held: Held): End {
 	let isAwaited = false;
 	let error: Failure | undefined;
 	for (;;) {
-		const left = wasStarted ? undefined : deadline - clockGettime(CLOCK_MONOTONIC);
+		const left = wasStarted || plan.holdTimeout === 0 ? undefined : deadline - clockGettime(CLOCK_MONOTONIC);
 		if (left !== undefined && left <= 0) pidfdSendSignal(pidfd, SIGKILL);
 		const [signalReady, commandReady] = poll(
 			[

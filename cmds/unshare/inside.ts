@@ -1,6 +1,7 @@
 /** Set-up inside new namespaces, before the program runs: mounts, root and working folder, ids, capabilities. */
-import { EINVAL, EPERM } from "../../native/linux/errno.ts";
+import { EINVAL, ENOSYS, EPERM } from "../../native/linux/errno.ts";
 import { chdir, getcwd, writeKernelFile } from "../../native/linux/fs.ts";
+import { joinSessionKeyring } from "../../native/linux/keyring.ts";
 import { chroot, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, mount } from "../../native/linux/mount.ts";
 import { setgroups, setresgid, setresuid } from "../../native/linux/process.ts";
 import { SysError } from "../../native/linux/syscall.ts";
@@ -133,4 +134,14 @@ export function isOutsideOfRoot(): boolean {
 export function setGroup(gid: number) {
 	setgroups([]);
 	setresgid(gid);
+}
+
+/** The caller's session keyring may hold keys of file systems and networks; no namespace keeps them from the program. */
+export function leaveKeyring() {
+	try {
+		joinSessionKeyring();
+	} catch (error) {
+		/* There are no keys in this kernel, or a seccomp filter keeps all of us from them. */
+		if (!(error instanceof SysError && (error.errno === ENOSYS || error.errno === EPERM))) throw error;
+	}
 }

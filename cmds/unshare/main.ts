@@ -30,6 +30,7 @@ main({
 		"Where a mapping of one id and a range overlap, the id is taken out of the range, which keeps its order and loses its last id, as in util-linux 2.41. Maps are written by tsunshare itself; newuidmap and newgidmap run only where the kernel asks for them: for an ordinary user who maps ranges.",
 		"A mount namespace cannot be kept by a file on a shared mount. The file is then made a private mount of its own first, so that umount has to be called twice to take it away.",
 		"With a container option it makes a container: mounts, devices and links are set up in the order written, the root is changed by pivot_root(2), nothing of the host stays open, and with the end of tsunshare all of it ends. Then --user=USER[:GROUP] (after --rootfs also `--user USER`) is whom the program runs as, looked up in the root's /etc/passwd; only with a slash in it, the value is a file that keeps the user namespace. Its own failures are status 125, a wrong command line 2.",
+		"Root in a user namespace that keeps CAP_SYS_ADMIN can undo masks and read-only binds: --cap-drop=SYS_ADMIN (or ALL) prevents it.",
 		"With --hold the program's standard input is /dev/null, and its output goes to tsunshare's standard error, unless others are named: standard output is for the record.",
 	],
 	examples: [["tsunshare -r -p -f --mount-proc ps ax", "ps as root and PID 1, with its own /proc; needs no privileges"]],

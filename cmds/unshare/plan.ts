@@ -91,6 +91,7 @@ export interface Plan {
 	stdio: (string | undefined)[];
 	pidfile: string | undefined;
 	hold: boolean;
+	/** Seconds; 0 for no end. */
 	holdTimeout: number;
 	id: string | undefined;
 	/** The state is removed as soon as the sandbox has ended. */

@@ -116,26 +116,40 @@ export function openInside(root: number, path: string, flags = O_PATH): number |
 	}
 }
 
-/** Opens a place in the root; a folder or an empty file is made there if need be, and the folders above. */
-export function openOrMake(root: number, path: string, kind: "folder" | "file", depth = 0): number {
-	if (depth > MAXSYMLINKS) throw new SysError("openat2", ELOOP, path);
-	const found = openInside(root, path);
-	if (found !== undefined) return found;
-	const slash = path.lastIndexOf("/");
-	const name = path.slice(slash + 1);
-	const parentPath = path.slice(0, slash) || "/";
-	if (name === ".." || name === ".") return openOrMake(root, parentPath, "folder", depth + 1);
-	const parent = openOrMake(root, parentPath, "folder", depth + 1);
+/**
+ * Opens a place in the root; a folder or an empty file is made there if need be, and the folders above. `links` have been
+ * followed on the way.
+ */
+export function openOrMake(root: number, path: string, kind: "folder" | "file", links = 0): number {
+	if (links > MAXSYMLINKS) throw new SysError("openat2", ELOOP, path);
+	/* From the first folder on that is not there: an image's link can name more of them than calls can be nested. */
+	let end = path.length;
+	let found = openInside(root, path);
+	while (found === undefined && end > 0) {
+		end = path.lastIndexOf("/", end - 1);
+		found = openInside(root, path.slice(0, end) || "/");
+	}
+	while (end < path.length) {
+		const start = end + 1;
+		end = path.indexOf("/", start) < 0 ? path.length : path.indexOf("/", start);
+		const parent = found as number;
+		found = make(root, parent, path.slice(0, end), start, end < path.length ? "folder" : kind, links);
+		close(parent);
+	}
+	return found as number;
+}
+
+/** Makes the last component of a path, which begins at `start`, in the folder above it, and opens it. */
+function make(root: number, parent: number, path: string, start: number, kind: "folder" | "file", links: number): number {
+	const name = path.slice(start);
 	try {
 		if (kind === "folder") mkdir(name, 0o755, parent);
 		else close(open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644, parent));
 	} catch (error) {
 		if (!isErrno(error, EEXIST)) throw named(error, path);
-		/* A link that leads nowhere yet: what it names is made in its place. */
+		/* A link that leads nowhere yet: what it names is made in its place. "." and ".." are there, and are no links. */
 		const link = readlinkIfAny(name, parent);
-		if (link !== undefined) return openOrMake(root, link.startsWith("/") ? link : `${parentPath}/${link}`, kind, depth + 1);
-	} finally {
-		close(parent);
+		if (link !== undefined) return openOrMake(root, link.startsWith("/") ? link : `${path.slice(0, start)}${link}`, kind, links + 1);
 	}
 	return openat2(root, path, O_PATH, RESOLVE_IN_ROOT);
 }

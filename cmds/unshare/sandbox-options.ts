@@ -73,7 +73,7 @@ export const sandboxOptions = options([
 	},
 	{ long: "pidfile", value: "FILE", group, help: "write the program's PID to FILE", rare: true },
 	{ long: "hold", group, help: "set all up, hold the program, print a record" },
-	{ long: "hold-timeout", value: "TIME", group, help: "end a held sandbox that nobody starts (60s)", rare: true },
+	{ long: "hold-timeout", value: "TIME", group, help: "end a held sandbox that nobody starts in time (60s); 0: never", rare: true },
 	{ long: "id", value: "NAME", group, help: "the held sandbox's name; else one is made up" },
 	{ long: "rm", group, help: "forget the sandbox when it has ended; so it is with a made-up name", rare: true },
 ]);

@@ -1,6 +1,19 @@
 /** `tsunshare start`: lets held programs run, and with --wait waits for them. */
 import { ENOENT, ENXIO } from "../../native/linux/errno.ts";
-import { close, exists, flock, LOCK_EX, LOCK_SH, O_NONBLOCK, O_RDONLY, O_WRONLY, open, write } from "../../native/linux/fs.ts";
+import {
+	close,
+	exists,
+	flock,
+	ioctl,
+	LOCK_EX,
+	LOCK_SH,
+	lstatIfAny,
+	O_NONBLOCK,
+	O_RDONLY,
+	O_WRONLY,
+	open,
+	write,
+} from "../../native/linux/fs.ts";
 import { exit, pidfdSendSignal } from "../../native/linux/process.ts";
 import { SIG_BLOCK, SIGKILL, sigprocmask } from "../../native/linux/signal.ts";
 import { SysError } from "../../native/linux/syscall.ts";
@@ -8,7 +21,7 @@ import { fail } from "../common/errors.ts";
 import { filterRecords, inputLines, openTarget, operandTargets, parseLine, sandboxFolder, type Target } from "../common/record.ts";
 import { writeState } from "../common/state.ts";
 import { describe, thrown } from "./report.ts";
-import { forget, idOf, readRecordIfAny, readStatus } from "./sandboxes.ts";
+import { forget, idOf, readRecordIfAny, readStatus, withSandboxes } from "./sandboxes.ts";
 import { attend, attended, attendedSignals, type Watched, watch } from "./wait.ts";
 
 export function start(operands: string[], options: { wait?: true }) {
@@ -53,34 +66,55 @@ function startToWait(target: Target): Watched {
 	}
 }
 
-function isStarted(id: string): never {
-	fail(`${id}: not held: it has been started already`);
+/** FIONREAD of asm-generic/ioctls.h: how many bytes are in a pipe, unread. */
+const FIONREAD = 0x541b;
+
+/** Its state is removed under the lock: with it that is seen as a whole, or not yet begun. */
+function notHeld(id: string): never {
+	if (withSandboxes(() => lstatIfAny(sandboxFolder(id)))) fail(`${id}: not held: it has been started already`);
+	hasEnded(id);
+}
+
+function hasEnded(id: string): never {
+	fail(`${id}: has ended`, "a held sandbox ends when nobody starts it in time: see --hold-timeout");
 }
 
 /** Has the supervisor release the program, and comes back when that is executed. Fails if it cannot be. */
 function letRun(id: string, { record }: Target, command: "go" | "wait") {
 	const folder = sandboxFolder(id);
 	let commands: number;
+	let unread: number;
 	let lock: number;
 	try {
 		lock = open(`${folder}/hold`, O_RDONLY);
 		commands = open(`${folder}/start`, O_WRONLY | O_NONBLOCK);
+		/* When the supervisor ends, there is still a reader, and no SIGPIPE. */
+		unread = open(`${folder}/start`, O_RDONLY | O_NONBLOCK);
 	} catch (error) {
 		if (error instanceof SysError && error.errno === ENXIO) fail(`${id}: its supervisor is gone`, "`tsunshare gc` clears what is left");
-		if (error instanceof SysError && error.errno === ENOENT) isStarted(id);
+		if (error instanceof SysError && error.errno === ENOENT) notHeld(id);
 		throw error;
 	}
 	/* Of two that start it at once, one waits here for the other. */
 	flock(commands, LOCK_EX);
-	if (!exists(`${folder}/start`)) isStarted(id);
-	const own = readRecordIfAny(id);
-	if (!own || (record && (record.pid !== own.pid || record.start !== own.start)))
-		fail(`${id}: the record is of another sandbox of this name`);
+	if (!exists(`${folder}/start`)) notHeld(id);
+	const own = readRecordIfAny(id) ?? notHeld(id);
+	if (record && (record.pid !== own.pid || record.start !== own.start)) fail(`${id}: the record is of another sandbox of this name`);
 	/* With the members that filters have added; those that were there stay as they were. */
-	writeState(`${folder}/record`, `${JSON.stringify({ ...record, ...own, held: false })}\n`);
-	write(commands, `${command}\n`);
+	try {
+		writeState(`${folder}/record`, `${JSON.stringify({ ...record, ...own, held: false })}\n`);
+		write(commands, `${command}\n`);
+	} catch (error) {
+		if (error instanceof SysError && error.errno === ENOENT) hasEnded(id);
+		throw error;
+	}
 	/* While we wait for the end we keep the lock: then nobody clears the status away before we have it. */
 	flock(lock, LOCK_SH);
+	/* The supervisor has ended without a look at it. */
+	const bytes = new Uint8Array(4);
+	ioctl(unread, FIONREAD, bytes);
+	if (bytes.some((byte) => byte !== 0)) hasEnded(id);
+	close(unread);
 	close(commands);
 	const error = readStatus(id)?.error;
 	if (error) {

@@ -1,7 +1,7 @@
 /** unshare(1): makes namespaces, and runs a program in them. */
 import { CLONE_NEWNS, CLONE_NEWUSER, unshare } from "../../native/linux/namespace.ts";
 import { setresuid } from "../../native/linux/process.ts";
-import { SIG_DFL, SIGCHLD, setDisposition } from "../../native/linux/signal.ts";
+import { SIG_DFL, SIGCHLD, SIGINT, SIGTERM, setDisposition } from "../../native/linux/signal.ts";
 import { UsageError } from "../common/errors.ts";
 import { type CommandLine, notA } from "../common/options.ts";
 import { deathSignal, forkProgram, setDeathSignal } from "./family.ts";
@@ -24,7 +24,7 @@ export function unshareCommand({ options, ordered, operands }: CommandLine<typeo
 	const kept = keepsNamespaces(options) ? keptNamespaces(options) : [];
 	const inside = readInside(options, (flags & CLONE_NEWNS) !== 0);
 	const killChild = options.killChild === undefined ? undefined : deathSignal(options.killChild);
-	const forwardSignals = options.forwardSignals === true;
+	const forwarded = options.forwardSignals ? [SIGINT, SIGTERM] : [];
 	const preserve = descriptorCount(options.preserveFds);
 	const environment = keptEnvironment(options);
 
@@ -41,8 +41,8 @@ export function unshareCommand({ options, ordered, operands }: CommandLine<typeo
 	writeTimeOffsets(offsets);
 
 	let parent: number | undefined;
-	if (options.fork || killChild !== undefined || forwardSignals) {
-		parent = forkProgram({ ...(killChild !== undefined && { killChild }), forwardSignals }, keep);
+	if (options.fork || killChild !== undefined || forwarded.length > 0) {
+		parent = forkProgram(forwarded, killChild, keep);
 		keep = undefined;
 	}
 	keep?.();

@@ -31,6 +31,7 @@ export function verbs(): Command[] {
 			details: [
 				"Without --target and without a namespace's FILE, the first operand is the target: a sandbox's id or a PID. Without any namespace option the program then gets what the target has: all its namespaces, root and working folder, environment, user and groups, cgroups, resource limits, no more capabilities than it could have, and no_new_privs.",
 				"The program that is run may be hostile: tsunshare cannot be looked into or overwritten through /proc while it enters (CVE-2016-9962, CVE-2019-5736), and no folder outside of the new root is left as working folder (CVE-2024-21626).",
+				"A program in there shares your terminal, into which it could put input, as if you had typed a command (TIOCSTI). With --new-session it runs in a session of its own, from which it cannot; it then has no job control, and signals that tsunshare gets are passed on to it. It is for targets that are not trusted.",
 			],
 			run(line) {
 				enter(line);

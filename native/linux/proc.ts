@@ -1,5 +1,6 @@
 /** What /proc tells of processes: man 5 proc. All answers are undefined for a process that is gone. */
 import { readdir, readFileIfAny, readlinkIfAny } from "./fs.ts";
+import { SysError } from "./syscall.ts";
 
 export interface ProcessStat {
 	pid: number;
@@ -63,4 +64,16 @@ export function commandLine(pid: number): string[] {
 /** The file that a process runs, or undefined where we may not see it. */
 export function executable(pid: number | "self"): string | undefined {
 	return readlinkIfAny(`/proc/${pid}/exe`);
+}
+
+/** The number of the system call that a process sleeps in, or -1 where it is in none; undefined where we may not see it. */
+export function currentSyscall(pid: number): number | undefined {
+	try {
+		const text = readFileIfAny(`/proc/${pid}/syscall`);
+		if (!text) return undefined;
+		return text.startsWith("running") ? -1 : Number.parseInt(text, 10);
+	} catch (error) {
+		if (error instanceof SysError) return undefined;
+		throw error;
+	}
 }

@@ -1,9 +1,12 @@
 /** Attacks on containers and on their state: hostile images, records and terminals, two callers at once, what is kept by mistake. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import t from "tap";
+import { setTimeout as sleep } from "node:timers/promises";
+import t, { type Test } from "tap";
 import { makeRoot, makeWorld, needsRoot, tsunshare } from "../support/sandbox.ts";
+import { start } from "../support/target.ts";
+import { tool } from "../support/tools.ts";
 
 const world = makeWorld("review");
 mkdirSync(join(world.folder, "run/sandboxes"), { recursive: true, mode: 0o700 });
@@ -203,23 +206,183 @@ t.test("a program's terminal has its size before the program runs", needsRoot, (
 	t.end();
 });
 
-t.test("the caller's session keyring is not the program's", needsRoot, (t) => {
-	/* keyctl(1) is not everywhere: its calls by number. 248 add_key, 250 keyctl: 1 join a session keyring, 0 the id of a special one */
+/** Runs a command of tsunshare's with a key in the session keyring: true if the program that it is given finds that. */
+function findsKey(t: Test, words: string[]): boolean {
+	/* keyctl(1) is not everywhere: its calls by number. 248 add_key, 250 keyctl: 1 join a session keyring, 10 search */
 	const script = `import ctypes, os, sys
 libc = ctypes.CDLL(None)
 print(libc.syscall(250, 1, None), flush=True)
 print(libc.syscall(248, b"user", b"tsbox", b"secret", 6, -3), flush=True)
 os.execv(sys.argv[1], sys.argv[1:])`;
 	const inside = "import ctypes; print(ctypes.CDLL(None).syscall(250, 10, -3, b'user', b'tsbox', 0))";
-	const has = (options: string[]) => {
-		const argv = ["-c", script, tsunshare, ...options, "python3", "-c", inside];
-		const { stdout, stderr } = spawnSync("python3", argv, { env: world.env, encoding: "utf8" });
-		const [session = 0, key = 0, found = 0] = stdout.split("\n").map(Number);
-		t.ok(session > 0 && key > 0, stdout + stderr);
-		return found === key;
+	const argv = ["-c", script, tsunshare, ...words, "python3", "-c", inside];
+	const { stdout, stderr } = spawnSync("python3", argv, { env: world.env, encoding: "utf8" });
+	const [session = 0, key = 0, found = 0] = stdout.split("\n").map(Number);
+	t.ok(session > 0 && key > 0, stdout + stderr);
+	return found === key;
+}
+
+t.test("the caller's session keyring is not the program's", needsRoot, (t) => {
+	t.ok(findsKey(t, ["--pid", "--fork"]), "unshare(1) leaves it as it is");
+	t.notOk(findsKey(t, ["--pid", "--rootfs", "/"]));
+	t.notOk(findsKey(t, ["--pid", "--rootfs", "/", "--map-root-user"]));
+	t.end();
+});
+
+t.test("who enters a sandbox does not take his session keyring along", needsRoot, async (t) => {
+	const target = String(await start(t, ["unshare", "-u"]));
+	t.notOk(findsKey(t, ["enter", target]));
+	t.ok(findsKey(t, ["enter", "-t", target, "-u"]), "nsenter(1) leaves it as it is");
+});
+
+t.test("enter --new-session runs the program in a session without a terminal, and passes signals on", needsRoot, async (t) => {
+	const field = (pid: number, index: number) => {
+		const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+		return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[index - 3];
 	};
-	t.ok(has(["--pid", "--fork"]), "unshare(1) leaves it as it is");
-	t.notOk(has(["--pid", "--rootfs", "/"]));
-	t.notOk(has(["--pid", "--rootfs", "/", "--map-root-user"]));
+	for (const kinds of [["-u"], ["-p", "-m"]]) {
+		const target = await start(t, ["unshare", "-umpf", "--mount-proc"]);
+		/* A job of an interactive shell leads its process group, and has a terminal. */
+		const terminal = `${tsunshare} enter -t ${target} ${kinds.join(" ")} --new-session sh -c`;
+		const typed = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)";
+		const { stdout } = spawnSync("script", ["-qec", `exec ${terminal} 'cut -d" " -f7 < /proc/self/stat; : < /dev/tty'`, "/dev/null"], {
+			encoding: "utf8",
+			env: world.env,
+			stdio: ["ignore", "pipe", "pipe"],
+		});
+		t.match(stdout, /^0\r\n.*\/dev\/tty: No such device or address/, `${kinds}: no controlling terminal`);
+		const stolen = spawnSync("script", ["-qec", `exec ${terminal} 'python3 -c "${typed}"'`, "/dev/null"], {
+			encoding: "utf8",
+			env: world.env,
+			stdio: ["ignore", "pipe", "pipe"],
+		});
+		t.match(stolen.stdout, "PermissionError", "it cannot get it back");
+
+		const child = spawn(tsunshare, ["enter", "-t", String(target), ...kinds, "--new-session", "sleep", "1000"], {
+			env: world.env,
+			detached: true,
+		});
+		const children = () => readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim();
+		for (let i = 0; i < 500 && (children() === "" || field(Number(children()), 6) !== children()); i++) await sleep(10);
+		const program = Number(children());
+		t.equal(field(program, 6), String(program), "it leads its session");
+		for (let i = 0; i < 500 && readFileSync(`/proc/${program}/comm`, "utf8") !== "sleep\n"; i++) await sleep(10);
+		const end = new Promise((resolve) => child.once("exit", (_, signal) => resolve(signal)));
+		child.kill("SIGQUIT");
+		t.equal(await end, "SIGQUIT");
+		t.notOk(existsSync(`/proc/${program}`), "it does not stay behind");
+	}
+});
+
+t.test("kill says when a signal is dropped since the program is PID 1 and does not handle it", needsRoot, (t) => {
+	const held = (id: string, program: string) =>
+		shell(
+			`$T --hold --id ${id} --pid --proc --stdout ${folder}/${id} --stderr /dev/null --rootfs $R ${program} | $T start >/dev/null; while ! [ -s ${folder}/${id} ]; do sleep 0.01; done`,
+		);
+	held("deaf", "sh -c 'trap : USR1; echo; while :; do sleep 0.1; done'");
+	held("deaf2", "sh -c 'trap : USR1; echo; while :; do sleep 0.1; done'");
+	const dropped = run(["kill", "deaf"]);
+	t.equal(
+		dropped.stderr,
+		"tsunshare: deaf: the program is PID 1 and does not handle SIGTERM: the kernel drops it\ntsunshare: hint: -s KILL ends it; with tsinit in front it gets signals\n",
+	);
+	t.equal(dropped.status, 1);
+	t.same([run(["kill", "-s", "USR1", "deaf"]).stderr, run(["kill", "-s", "CONT", "deaf"]).stderr], ["", ""], "those that it gets");
+	t.match(run(["kill", "-s", "RTMAX", "deaf", "deaf2"]).stderr, "tsunshare: deaf, deaf2: the program is PID 1");
+	t.match(shell("$T inspect deaf | tr -d '\\n' | $T kill -s RTMIN").stderr, "deaf: the program is PID 1 and does not handle SIGRTMIN");
+	t.same([run(["kill", "-s", "KILL", "deaf", "deaf2"]).stderr, run(["wait", "deaf", "deaf2"]).status], ["", 137]);
+
+	/* tsinit blocks signals, and takes them from there. */
+	copyFileSync(tool("tsinit"), join(root, "bin/tsinit"));
+	held("hears", "tsinit sh -c 'echo; exec sleep 1000'");
+	t.same([run(["kill", "hears"]).stderr, run(["wait", "hears"]).status], ["", 143]);
+	t.end();
+});
+
+t.test("kill says of a sandbox that has ended that it has", needsRoot, (t) => {
+	shell("$T --hold --id over --stdout /dev/null --stderr /dev/null --rootfs $R true | $T start >/dev/null; $T wait over");
+	const { status, stderr } = run(["kill", "over"]);
+	t.same([status, stderr], [1, "tsunshare: over: has ended\n"]);
+	t.match(run(["kill", "never"]).stderr, "never: no such sandbox");
+	t.end();
+});
+
+t.test("a program may be left without any descriptor to open, or memory to be had", needsRoot, (t) => {
+	for (const options of [[], ["--cap-drop", "ALL", "--user", "web"]]) {
+		for (const [limit, flag, shown] of [
+			["nofile=0", "n", "0"],
+			["nofile=1:2", "n", "1"],
+			["data=307200", "d", "300"],
+			["fsize=0", "f", "0"],
+		]) {
+			const { stdout, stderr } = run(["--rootfs", root, ...options, "--rlimit", `${limit}`, "sh", "-c", `ulimit -${flag}`]);
+			t.equal(stdout, `${shown}\n`, stderr);
+		}
+	}
+	shell("$T --hold --id bare --rlimit nofile=0 --stdout /dev/null --stderr /dev/null --rootfs $R sleep 100 | $T start >/dev/null");
+	t.equal(run(["enter", "bare", "/bin/sh", "-c", "ulimit -n"]).stdout, "0\n", "who enters it has the same");
+	t.equal(run(["enter", "--new-session", "bare", "/bin/sh", "-c", "ulimit -n"]).stdout, "0\n");
+	run(["rm", "-f", "bare"]);
+	t.end();
+});
+
+const quiet = ["--stdout", "/dev/null", "--stderr", "/dev/null"];
+
+t.test("--hold-timeout 0 is no time-out", needsRoot, async (t) => {
+	const { stdout, stderr } = run(["--hold", "--id", "patient", "--hold-timeout", "0", ...quiet, "--rootfs", root, "true"]);
+	const { supervisor } = JSON.parse(stdout);
+	await sleep(200);
+	t.equal(run(["start", "patient"]).status, 0, stderr);
+	t.ok(supervisor.pid > 0);
+	run(["wait", "patient"]);
+	run(["rm", "patient"]);
+	t.match(run(["--help"]).stdout + spawnSync(tsunshare, ["man"], { encoding: "utf8" }).stdout, /nobody starts in time \(60s\); 0: never/);
+});
+
+t.test("folders that are not there are made, however many, and links to what is not there are followed", needsRoot, (t) => {
+	const deep = image("deep");
+	const path = "/a".repeat(60);
+	const made = run(["--rootfs", deep, "--tmpfs", path, "stat", "-f", "-c", "%T", path]);
+	t.same([made.stdout, made.stderr], ["tmpfs\n", ""]);
+	symlinkSync("not/yet/../there", join(deep, "link"));
+	const linked = run(["--rootfs", deep, "--tmpfs", "/link/place", "stat", "-f", "-c", "%T", "/not/there/place"]);
+	t.same([linked.stdout, linked.stderr], ["tmpfs\n", ""]);
+
+	/* A hostile image: each link is at the end of the kernel's patience, or of ours. */
+	const hostile = image("links");
+	for (let i = 0; i < 39; i++) symlinkSync(`l${i + 1}${"/x".repeat(100)}`, join(hostile, `l${i}`));
+	const { status, stderr } = run(["--rootfs", hostile, "--tmpfs", "/l0", "true"]);
+	t.match(stderr, /^(tsunshare: [^\n]+: (Too many levels of symbolic links|File name too long)\n)?$/);
+	t.ok(status === 125 || status === 0, `status ${status}`);
+	t.end();
+});
+
+t.test("start says of a held sandbox whose time is over that it has ended, at whichever step it finds that", needsRoot, (t) => {
+	const message = "tsunshare: late: has ended\ntsunshare: hint: a held sandbox ends when nobody starts it in time: see --hold-timeout\n";
+	for (const step of [
+		"flock:delay_enter=300000:when=1",
+		"fsync:delay_enter=300000",
+		"rename,renameat,renameat2:delay_enter=300000",
+		"rename,renameat,renameat2:delay_exit=300000",
+	]) {
+		run(["--hold", "--id", "late", "--hold-timeout", "100ms", ...quiet, "--rootfs", root, "true"]);
+		const traced = ["-qq", "-o", join(folder, "late.trace"), "-e", "signal=none", "-e", `inject=${step}`];
+		const { status, stderr } = spawnSync("strace", [...traced, tsunshare, "start", "late"], { env: world.env, encoding: "utf8" });
+		t.same([status, stderr], [1, message], step);
+		t.notOk(existsSync(join(folder, "run/sandboxes/late")), "nothing is left");
+	}
+	t.end();
+});
+
+t.test("a program that is held in the background of a script takes SIGINT and SIGQUIT", needsRoot, (t) => {
+	const { stdout, stderr } = shell(
+		`($T --hold --proc --rootfs $R --stdout ${folder}/ignored grep SigIgn /proc/self/status | $T start --wait) & wait`,
+	);
+	t.match(readFileSync(join(folder, "ignored"), "utf8"), /^SigIgn:\t0000000000000[0-9a-f]{2}[0189]$/m, stdout + stderr);
+	t.end();
+});
+
+t.test("the manual page says what root with CAP_SYS_ADMIN in a user namespace can undo", (t) => {
+	t.match(spawnSync(tsunshare, ["man"], { encoding: "utf8" }).stdout, /keeps CAP_SYS_ADMIN can undo masks/);
 	t.end();
 });
