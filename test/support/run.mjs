@@ -8,7 +8,7 @@
  *   --variant   all of test/cli, or FILEs, on that build of the tools (native/build.mjs)
  *   --kernels   test/vm on each kernel that Debian has: 5.10, 6.1, 6.12 and the newest
  *
- * Two test files run at a time; those called NAME.alone.test.ts, which measure, after the others, one at a time.
+ * Two test files run at a time; those called NAME.alone.test.ts, which measure or look at the whole machine, after the others, one at a time.
  * The last line is `N passed, N failed, N skipped`: results.mjs says of what. A linter counts as one.
  */
 import { spawnSync } from "node:child_process";
