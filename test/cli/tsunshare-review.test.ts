@@ -22,15 +22,14 @@ function image(name: string): string {
 
 const ended = (child: ChildProcess) => new Promise<number | null>((resolve) => child.once("close", resolve));
 
-t.test("an empty shell or home folder in /etc/passwd is /bin/sh and / (man 5 passwd)", needsRoot, (t) => {
+t.test("an empty shell or home folder in /etc/passwd is /bin/sh and / (man 5 passwd)", needsRoot, async (t) => {
 	const empty = image("empty");
 	writeFileSync(join(empty, "etc/passwd"), "root:x:0:0:root::\n");
 	const { stdout, stderr } = run(["--rootfs", empty], { input: "echo home $HOME, program $0\n" });
 	t.equal(stdout, "home /, program /bin/sh\n", stderr);
-	t.end();
 });
 
-t.test("a huge /etc/passwd or group costs neither much memory nor much time", needsRoot, (t) => {
+t.test("a huge /etc/passwd or group costs neither much memory nor much time", needsRoot, async (t) => {
 	const huge = image("huge");
 	writeFileSync(join(huge, "etc/passwd"), `web:x:33:33::/:\n${"a\n".repeat(8 << 20)}`);
 	writeFileSync(join(huge, "etc/group"), "a:x:44:web\n".repeat(1 << 20));
@@ -40,10 +39,9 @@ t.test("a huge /etc/passwd or group costs neither much memory nor much time", ne
 	const unknown = spawnSync("sh", ["-c", `ulimit -v 200000; exec ${tsunshare} --rootfs ${huge} --user nobody id`], limited);
 	t.match(unknown.stderr, /^tsunshare: --user nobody: no such user/);
 	t.equal(unknown.status, 125);
-	t.end();
 });
 
-t.test("what is no regular file in the place of /etc/passwd is not opened: to open a device may do something", needsRoot, (t) => {
+t.test("what is no regular file in the place of /etc/passwd is not opened: to open a device may do something", needsRoot, async (t) => {
 	const device = image("device");
 	rmSync(join(device, "etc/passwd"));
 	/* The multiplexer of pseudo-terminals makes one when it is opened. */
@@ -59,10 +57,9 @@ t.test("what is no regular file in the place of /etc/passwd is not opened: to op
 		.filter((line) => line.includes("/etc/passwd"));
 	t.ok(opens.length > 0);
 	for (const line of opens) t.match(line, "O_PATH");
-	t.end();
 });
 
-t.test("names of an image cannot write to the terminal by way of an error", needsRoot, (t) => {
+t.test("names of an image cannot write to the terminal by way of an error", needsRoot, async (t) => {
 	const hostile = image("hostile");
 	rmSync(join(hostile, "tmp"), { recursive: true });
 	symlinkSync("/proc/\x1b]0;pwned\x07\u009b1m/place", join(hostile, "tmp"));
@@ -73,10 +70,9 @@ t.test("names of an image cannot write to the terminal by way of an error", need
 		undefined,
 	);
 	t.equal(status, 125);
-	t.end();
 });
 
-t.test("inspect and list escape what a program calls itself", needsRoot, (t) => {
+t.test("inspect and list escape what a program calls itself", needsRoot, async (t) => {
 	const { stderr } = shell(
 		"$T --hold --id named --stdout /dev/null --stderr /dev/null --rootfs $R sh -c 'sleep 100 # \u009b31m\x7f' | $T start >/dev/null",
 	);
@@ -86,34 +82,30 @@ t.test("inspect and list escape what a program calls itself", needsRoot, (t) => 
 	for (const text of [inspected, run(["list"]).stdout, run(["list", "--json"]).stdout]) t.notMatch(text, /[\x7f-\x9f]/);
 	t.match(JSON.parse(inspected).command, ["sh", "-c", "sleep 100 # \u009b31m\x7f"]);
 	run(["rm", "-f", "named"]);
-	t.end();
 });
 
-t.test("a record that comes back changed does not change what tsunshare itself knows", needsRoot, (t) => {
+t.test("a record that comes back changed does not change what tsunshare itself knows", needsRoot, async (t) => {
 	const change = `sed 's/"command":[[][^]]*[]]/"command":5,"created":"x","extra":1/'`;
 	shell(`$T --hold --id changed --stdout /dev/null --stderr /dev/null --rootfs $R sleep 100 | ${change} | $T start >/dev/null`);
 	const { stdout, stderr } = run(["list"]);
 	t.match(stdout, /^changed +\d+ +running .* sleep 100$/m, stderr);
 	t.equal(JSON.parse(run(["inspect", "changed"]).stdout).extra, 1);
 	run(["rm", "-f", "changed"]);
-	t.end();
 });
 
-t.test("a number is no name of a sandbox: `kill` would take it for a PID", needsRoot, (t) => {
+t.test("a number is no name of a sandbox: `kill` would take it for a PID", needsRoot, async (t) => {
 	const { status, stderr } = run(["--hold", "--id", "4242", "--rootfs", root, "true"]);
 	t.match(stderr, `--id: "4242" is not a name`);
 	t.equal(status, 2);
 	t.notOk(existsSync(join(folder, "run/sandboxes/4242")));
-	t.end();
 });
 
-t.test("options of a held sandbox are refused without --hold", (t) => {
+t.test("options of a held sandbox are refused without --hold", async (t) => {
 	for (const option of [["--id", "x"], ["--rm"], ["--hold-timeout", "1s"]]) {
 		const { status, stderr } = run(["--rootfs", root, ...option, "true"]);
 		t.match(stderr, `tsunshare: ${option[0]}: needs --hold`);
 		t.equal(status, 2);
 	}
-	t.end();
 });
 
 t.test("of two that start a sandbox at once one does, the other is told", needsRoot, async (t) => {
@@ -129,7 +121,7 @@ t.test("of two that start a sandbox at once one does, the other is told", needsR
 	}
 });
 
-t.test("who waited for a sandbox leaves alone a new one of the same name", needsRoot, (t) => {
+t.test("who waited for a sandbox leaves alone a new one of the same name", needsRoot, async (t) => {
 	const script = `for i in 1 2 3 4 5 6 7 8 9 10; do for j in 1 2 3; do
 $T --hold --id again --rm --rootfs $R --stdout /dev/null --stderr /dev/null true | $T start --wait & done; wait; done`;
 	const { stderr } = shell(script);
@@ -144,10 +136,9 @@ $T wait taken; exec 8<$TSBOX_RUN/sandboxes/taken/hold; flock -s 8; $T --hold --i
 	t.match(awaited.stderr, "taken: there is a sandbox of this name");
 	t.equal(run(["wait", "taken"]).status, 0, "its status is still there");
 	run(["rm", "taken"]);
-	t.end();
 });
 
-t.test("where a descriptor that is to be preserved is closed, none of the tool's own takes its place", needsRoot, (t) => {
+t.test("where a descriptor that is to be preserved is closed, none of the tool's own takes its place", needsRoot, async (t) => {
 	const list = "for fd in 3 4 5 12; do readlink /proc/$$/fd/$fd; done";
 	const options = `--preserve-fds 10 --rootfs $R --proc --stdout ${folder}/listed sh -c '${list}'`;
 	for (const command of [`$T --hold --stderr /dev/null ${options} | $T start --wait`, `$T ${options}`]) {
@@ -156,10 +147,9 @@ t.test("where a descriptor that is to be preserved is closed, none of the tool's
 		t.equal(readFileSync(join(folder, "listed"), "utf8"), "/dev/zero\n");
 		rmSync(join(folder, "listed"));
 	}
-	t.end();
 });
 
-t.test("with its standard streams closed the tool works, and the program's are closed as well", needsRoot, (t) => {
+t.test("with its standard streams closed the tool works, and the program's are closed as well", needsRoot, async (t) => {
 	const { status } = shell("$T --rootfs $R --proc sh -c 'readlink /proc/$$/fd/[012] /proc/$$/fd/1 | wc -l > /tmp/count' <&- >&- 2>&-");
 	t.equal(status, 0);
 	t.equal(readFileSync(join(root, "tmp/count"), "utf8").trim(), "0");
@@ -169,7 +159,6 @@ t.test("with its standard streams closed the tool works, and the program's are c
 	t.equal(shell("$T --hold --id nowhere --rootfs $R true >&-").status, 125);
 	shell("while [ -e $TSBOX_RUN/sandboxes/nowhere ]; do sleep 0.01; done");
 	t.notOk(existsSync(join(folder, "run/sandboxes/nowhere")));
-	t.end();
 });
 
 t.test("what a program with a terminal writes arrives whole in a pipe that does not block", needsRoot, async (t) => {
@@ -187,7 +176,7 @@ print(p.wait(), n)`;
 	t.equal(stdout, "0 1000000\n", stderr);
 });
 
-t.test("a program's terminal has its size before the program runs", needsRoot, (t) => {
+t.test("a program's terminal has its size before the program runs", needsRoot, async (t) => {
 	const trace = join(folder, "size.trace");
 	const traced = `strace -f -s 99 -o ${trace} -e trace=ioctl,execve -e signal=none`;
 	const held = "$T --hold --tty --dev --rootfs $R true";
@@ -203,7 +192,6 @@ t.test("a program's terminal has its size before the program runs", needsRoot, (
 		const executed = lines.findIndex((line) => line.includes('execve("/usr/bin/true"') || line.includes('execve("/bin/true"'));
 		t.ok(sized >= 0 && executed >= 0 && sized < executed, `line ${sized} is before line ${executed}`);
 	}
-	t.end();
 });
 
 /** Runs a command of tsunshare's with a key in the session keyring: true if the program that it is given finds that. */
@@ -222,11 +210,10 @@ os.execv(sys.argv[1], sys.argv[1:])`;
 	return found === key;
 }
 
-t.test("the caller's session keyring is not the program's", needsRoot, (t) => {
+t.test("the caller's session keyring is not the program's", needsRoot, async (t) => {
 	t.ok(findsKey(t, ["--pid", "--fork"]), "unshare(1) leaves it as it is");
 	t.notOk(findsKey(t, ["--pid", "--rootfs", "/"]));
 	t.notOk(findsKey(t, ["--pid", "--rootfs", "/", "--map-root-user"]));
-	t.end();
 });
 
 t.test("who enters a sandbox does not take his session keyring along", needsRoot, async (t) => {
@@ -274,7 +261,7 @@ t.test("enter --new-session runs the program in a session without a terminal, an
 	}
 });
 
-t.test("kill says when a signal is dropped since the program is PID 1 and does not handle it", needsRoot, (t) => {
+t.test("kill says when a signal is dropped since the program is PID 1 and does not handle it", needsRoot, async (t) => {
 	const held = (id: string, program: string) =>
 		shell(
 			`$T --hold --id ${id} --pid --proc --stdout ${folder}/${id} --stderr /dev/null --rootfs $R ${program} | $T start >/dev/null; while ! [ -s ${folder}/${id} ]; do sleep 0.01; done`,
@@ -296,18 +283,16 @@ t.test("kill says when a signal is dropped since the program is PID 1 and does n
 	copyFileSync(tool("tsinit"), join(root, "bin/tsinit"));
 	held("hears", "tsinit sh -c 'echo; exec sleep 1000'");
 	t.same([run(["kill", "hears"]).stderr, run(["wait", "hears"]).status], ["", 143]);
-	t.end();
 });
 
-t.test("kill says of a sandbox that has ended that it has", needsRoot, (t) => {
+t.test("kill says of a sandbox that has ended that it has", needsRoot, async (t) => {
 	shell("$T --hold --id over --stdout /dev/null --stderr /dev/null --rootfs $R true | $T start >/dev/null; $T wait over");
 	const { status, stderr } = run(["kill", "over"]);
 	t.same([status, stderr], [1, "tsunshare: over: has ended\n"]);
 	t.match(run(["kill", "never"]).stderr, "never: no such sandbox");
-	t.end();
 });
 
-t.test("a program may be left without any descriptor to open, or memory to be had", needsRoot, (t) => {
+t.test("a program may be left without any descriptor to open, or memory to be had", needsRoot, async (t) => {
 	for (const options of [[], ["--cap-drop", "ALL", "--user", "web"]]) {
 		for (const [limit, flag, shown] of [
 			["nofile=0", "n", "0"],
@@ -323,7 +308,6 @@ t.test("a program may be left without any descriptor to open, or memory to be ha
 	t.equal(run(["enter", "bare", "/bin/sh", "-c", "ulimit -n"]).stdout, "0\n", "who enters it has the same");
 	t.equal(run(["enter", "--new-session", "bare", "/bin/sh", "-c", "ulimit -n"]).stdout, "0\n");
 	run(["rm", "-f", "bare"]);
-	t.end();
 });
 
 const quiet = ["--stdout", "/dev/null", "--stderr", "/dev/null"];
@@ -339,7 +323,7 @@ t.test("--hold-timeout 0 is no time-out", needsRoot, async (t) => {
 	t.match(run(["--help"]).stdout + spawnSync(tsunshare, ["man"], { encoding: "utf8" }).stdout, /nobody starts in time \(60s\); 0: never/);
 });
 
-t.test("folders that are not there are made, however many, and links to what is not there are followed", needsRoot, (t) => {
+t.test("folders that are not there are made, however many, and links to what is not there are followed", needsRoot, async (t) => {
 	const deep = image("deep");
 	const path = "/a".repeat(60);
 	const made = run(["--rootfs", deep, "--tmpfs", path, "stat", "-f", "-c", "%T", path]);
@@ -354,10 +338,9 @@ t.test("folders that are not there are made, however many, and links to what is 
 	const { status, stderr } = run(["--rootfs", hostile, "--tmpfs", "/l0", "true"]);
 	t.match(stderr, /^(tsunshare: [^\n]+: (Too many levels of symbolic links|File name too long)\n)?$/);
 	t.ok(status === 125 || status === 0, `status ${status}`);
-	t.end();
 });
 
-t.test("start says of a held sandbox whose time is over that it has ended, at whichever step it finds that", needsRoot, (t) => {
+t.test("start says of a held sandbox whose time is over that it has ended, at whichever step it finds that", needsRoot, async (t) => {
 	const message = "tsunshare: late: has ended\ntsunshare: hint: a held sandbox ends when nobody starts it in time: see --hold-timeout\n";
 	for (const step of [
 		"flock:delay_enter=300000:when=1",
@@ -371,18 +354,15 @@ t.test("start says of a held sandbox whose time is over that it has ended, at wh
 		t.same([status, stderr], [1, message], step);
 		t.notOk(existsSync(join(folder, "run/sandboxes/late")), "nothing is left");
 	}
-	t.end();
 });
 
-t.test("a program that is held in the background of a script takes SIGINT and SIGQUIT", needsRoot, (t) => {
+t.test("a program that is held in the background of a script takes SIGINT and SIGQUIT", needsRoot, async (t) => {
 	const { stdout, stderr } = shell(
 		`($T --hold --proc --rootfs $R --stdout ${folder}/ignored grep SigIgn /proc/self/status | $T start --wait) & wait`,
 	);
 	t.match(readFileSync(join(folder, "ignored"), "utf8"), /^SigIgn:\t0000000000000[0-9a-f]{2}[0189]$/m, stdout + stderr);
-	t.end();
 });
 
-t.test("the manual page says what root with CAP_SYS_ADMIN in a user namespace can undo", (t) => {
+t.test("the manual page says what root with CAP_SYS_ADMIN in a user namespace can undo", async (t) => {
 	t.match(spawnSync(tsunshare, ["man"], { encoding: "utf8" }).stdout, /keeps CAP_SYS_ADMIN can undo masks/);
-	t.end();
 });

@@ -9,7 +9,6 @@ import {
 	mkdtempSync,
 	readdirSync,
 	readFileSync,
-	rmSync,
 	symlinkSync,
 	writeFileSync,
 } from "node:fs";
@@ -102,7 +101,8 @@ export function makeWorld(name: string): World {
 			const sandboxes = join(folder, "run", "sandboxes");
 			const made = existsSync(sandboxes) ? readdirSync(sandboxes, { withFileTypes: true }) : [];
 			for (const id of made.filter((entry) => entry.isDirectory())) spawn(tsunshare, ["rm", "-f", id.name]);
-			rmSync(folder, { recursive: true, force: true });
+			/* Not rmSync(): it nests its calls as deep as a hostile root nests its folders. */
+			spawnSync("rm", ["-rf", folder]);
 		},
 	};
 }
