@@ -66,18 +66,14 @@ export function exit(code: number): never {
 /** execve(2): returns only by throwing. `environment` is a list of `NAME=value`. */
 export function execve(path: string, argv: string[], environment: string[]): never {
 	if (dryRun(`execve(${JSON.stringify(path)}, ${JSON.stringify(argv)})`)) exit(0);
-	const args = pointerArray(argv);
-	const env = pointerArray(environment);
-	call("execve", nr.SYS_execve, path, args.address, env.address);
-	throw new Error(`execve returned ${args.keep} ${env.keep}`);
+	call("execve", nr.SYS_execve, path, pointerArray(argv), pointerArray(environment));
+	throw new Error("execve returned");
 }
 
 /** execveat(2) of an open file; returns only by throwing. `object` is what an error names. */
 export function fexecve(fd: number, argv: string[], environment: string[], object: string): never {
-	const args = pointerArray(argv);
-	const env = pointerArray(environment);
-	const result = tryCall("execveat", nr.SYS_execveat, fd, "", args.address, env.address, AT_EMPTY_PATH);
-	throw new SysError("execveat", -result, `${object}${args.keep && env.keep ? "" : "?"}`);
+	const result = tryCall("execveat", nr.SYS_execveat, fd, "", pointerArray(argv), pointerArray(environment), AT_EMPTY_PATH);
+	throw new SysError("execveat", -result, object);
 }
 
 /**

@@ -135,11 +135,17 @@ export function getU64(view: DataView, at: number): number {
 	return view.getUint32(at + 4, true) * 0x100000000 + view.getUint32(at, true);
 }
 
-/** Strings as a C array of pointers, closed by NULL: argv and envp of execve(2). Keep the result as long as it is used. */
-export function pointerArray(strings: string[]): { address: number; keep: unknown } {
-	const encoded = strings.map((text) => host.encode(text));
-	const pointers = new Uint8Array(8 * (strings.length + 1));
-	const view = new DataView(pointers.buffer);
-	for (let i = 0; i < encoded.length; i++) putU64(view, 8 * i, host.addressOf(encoded[i] as ArrayBuffer));
-	return { address: host.addressOf(pointers), keep: [pointers, encoded] };
+/** Strings as a C array of pointers, closed by NULL, with the strings behind it in the same bytes: argv and envp of execve(2). */
+export function pointerArray(strings: string[]): Uint8Array {
+	const encoded = strings.map((text) => new Uint8Array(host.encode(text)));
+	let at = 8 * (strings.length + 1);
+	const bytes = new Uint8Array(encoded.reduce((size, text) => size + text.length + 1, at));
+	const view = new DataView(bytes.buffer);
+	const address = host.addressOf(bytes);
+	encoded.forEach((text, i) => {
+		putU64(view, 8 * i, address + at);
+		bytes.set(text, at);
+		at += text.length + 1;
+	});
+	return bytes;
 }
