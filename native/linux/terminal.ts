@@ -10,7 +10,6 @@ const TIOCGPGRP = 0x540f;
 const TIOCSPGRP = 0x5410;
 const TIOCGWINSZ = 0x5413;
 const TIOCSWINSZ = 0x5414;
-const TIOCNOTTY = 0x5422;
 const TIOCSPTLCK = 0x40045431;
 const TIOCGPTN = 0x80045430;
 const TIOCGPTPEER = 0x5441;
@@ -84,11 +83,6 @@ export function openPeer(master: number): number {
 /** Makes a terminal the controlling one of this session, whose leader we are. */
 export function setControllingTerminal(fd: number) {
 	ioctl(fd, TIOCSCTTY, 0);
-}
-
-/** Gives up the controlling terminal. */
-export function leaveControllingTerminal(fd: number): number {
-	return tryCall("ioctl", nr.SYS_ioctl, fd, TIOCNOTTY);
 }
 
 /** The process group in the terminal's foreground, or -errno. */
