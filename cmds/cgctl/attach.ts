@@ -1,9 +1,10 @@
 /** Moving processes into a cgroup. */
+
+import { folderOnMount, type Hierarchy, hierarchyFor, parseMemberships } from "../../native/linux/cgroup.ts";
 import { ENODEV, ENOENT } from "../../native/linux/errno.ts";
 import { close, O_WRONLY, open, readFileIfAny, writeKernelFile } from "../../native/linux/fs.ts";
 import { SYS_write } from "../../native/linux/nr.ts";
 import { dryRun, isDryRun, SysError, tryCall } from "../../native/linux/syscall.ts";
-import type { Hierarchy } from "./layout.ts";
 import { folderIn, type Group, isThere } from "./path.ts";
 import { makeEnterable } from "./recover.ts";
 
@@ -34,15 +35,13 @@ export function attach(group: Group, pid: number, leaf = false) {
 	}
 }
 
-/** /proc/PID/cgroup has a line `ID:controllers:/path` for each hierarchy. */
+/** `before` is what /proc/PID/cgroup said. */
 function moveBack(hierarchy: Hierarchy, pid: number, before: string) {
-	const names = hierarchy.version === 2 ? "" : hierarchy.controllers.join(",");
-	const line = before.split("\n").find((text) => text.split(":")[1] === names);
-	const path = line?.split(":").slice(2).join(":");
-	if (path === undefined) return;
-	const inside = hierarchy.root === "/" ? path : path.startsWith(hierarchy.root) ? path.slice(hierarchy.root.length) : path;
+	const line = parseMemberships(before).find((each) => hierarchyFor(each, [hierarchy]));
+	const folder = line && folderOnMount(hierarchy, line.path);
+	if (folder === undefined) return;
 	try {
-		writeKernelFile(`${hierarchy.mount}${inside}/cgroup.procs`, String(pid));
+		writeKernelFile(`${folder}/cgroup.procs`, String(pid));
 	} catch (error) {
 		/* It has ended, or its old cgroup is gone: there is nothing to go back to, and the first error is the one to tell. */
 		if (!(error instanceof SysError)) throw error;

@@ -1,4 +1,6 @@
 /** What the kernel's refusals mean for a cgroup, and the remedy. */
+
+import type { Hierarchy } from "../../native/linux/cgroup.ts";
 import { EACCES, EAGAIN, EBUSY, EINVAL, ENOSPC, EPERM, ERANGE, EROFS, ESRCH } from "../../native/linux/errno.ts";
 import { statusField } from "../../native/linux/proc.ts";
 import { geteuid } from "../../native/linux/process.ts";
@@ -6,7 +8,6 @@ import type { SysError } from "../../native/linux/syscall.ts";
 import { ToolError } from "../common/errors.ts";
 import { formatSize } from "../common/units.ts";
 import { childNames, nameProcesses } from "./files.ts";
-import type { Hierarchy } from "./layout.ts";
 import { folderIn, type Group, shownName } from "./path.ts";
 import { v1Limit } from "./plan.ts";
 import { pidsIn, readTrimmed } from "./read.ts";

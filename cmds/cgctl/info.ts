@@ -1,7 +1,8 @@
+import { hierarchyName } from "../../native/linux/cgroup.ts";
 import { readFileIfAny } from "../../native/linux/fs.ts";
 import { json, table } from "../common/table.ts";
 import { print } from "../common/tool.ts";
-import { findLayout, hierarchyName } from "./layout.ts";
+import { findLayout } from "./layout.ts";
 import { groupAt, isThere, type PathOptions, placesOf } from "./path.ts";
 
 /** Shows the layout: which hierarchies are mounted, and which controller is where. */

@@ -7,6 +7,8 @@
  *   v2          a controller is there where the parent's cgroup.subtree_control has it, which in turn must not hold
  *               processes itself ("no internal processes", EBUSY); the hierarchy's root is free of that
  */
+
+import { type Hierarchy, hierarchyName } from "../../native/linux/cgroup.ts";
 import { EBUSY, EEXIST, ENOENT, ESRCH } from "../../native/linux/errno.ts";
 import { AT_FDCWD, AT_REMOVEDIR, writeKernelFile } from "../../native/linux/fs.ts";
 import { SYS_mkdirat, SYS_unlinkat } from "../../native/linux/nr.ts";
@@ -14,7 +16,7 @@ import { isDryRun, SysError, tryChange } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";
 import { explain } from "./explain.ts";
 import { nameProcesses } from "./files.ts";
-import { type Hierarchy, hierarchyName, hierarchyOf } from "./layout.ts";
+import { hierarchyOf } from "./layout.ts";
 import { folderIn, type Group, isOurs, isThere, lineage, markOurs, pretend, shownName } from "./path.ts";
 import { pidsIn, readTrimmed } from "./read.ts";
 

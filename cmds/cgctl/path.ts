@@ -6,10 +6,12 @@
  * attribute (user.tsbox; cgroup file systems have them since Linux 5.7) on the cgroup or on one above it, set when it is
  * made. All others are only read unless --force.
  */
+
+import type { Hierarchy } from "../../native/linux/cgroup.ts";
 import { getxattrIfAny, setxattr, statIfAny } from "../../native/linux/fs.ts";
 import { fail, show, UsageError } from "../common/errors.ts";
 import { getenv } from "../common/state.ts";
-import { findLayout, type Hierarchy, hierarchyOf, type Layout } from "./layout.ts";
+import { findLayout, hierarchyOf, type Layout } from "./layout.ts";
 
 export interface Group {
 	/** The full name, as in /proc/PID/cgroup: `/tsbox/web`. */

@@ -1,10 +1,11 @@
 /** What keeps a process out of a cgroup, and can be helped. */
+
+import type { Hierarchy } from "../../native/linux/cgroup.ts";
 import { EBUSY, ENOSPC } from "../../native/linux/errno.ts";
 import { writeKernelFile } from "../../native/linux/fs.ts";
 import type { SysError } from "../../native/linux/syscall.ts";
 import { explainJoin } from "./explain.ts";
 import { childNames } from "./files.ts";
-import type { Hierarchy } from "./layout.ts";
 import { fillCpuset, moveToLeaf } from "./make.ts";
 import { folderIn, type Group } from "./path.ts";
 import { readTrimmed } from "./read.ts";

@@ -1,3 +1,4 @@
+import type { Hierarchy } from "../../native/linux/cgroup.ts";
 import { EBUSY, ENOENT } from "../../native/linux/errno.ts";
 import { AT_FDCWD, AT_REMOVEDIR, stat } from "../../native/linux/fs.ts";
 import { SYS_unlinkat } from "../../native/linux/nr.ts";
@@ -7,7 +8,6 @@ import { fail, UsageError } from "../common/errors.ts";
 import { explain, explainBusy } from "./explain.ts";
 import { subtree } from "./files.ts";
 import { killGroup } from "./kill.ts";
-import type { Hierarchy } from "./layout.ts";
 import { whileAlone } from "./lock.ts";
 import { checkOurs, folderIn, type Group, groupAt, noSuchGroup, type PathOptions } from "./path.ts";
 import { readTrimmed } from "./read.ts";
