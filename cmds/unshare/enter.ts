@@ -24,6 +24,7 @@ import {
 } from "../../native/linux/namespace.ts";
 import { fork, PR_SET_DUMPABLE, pidfdGetfd, prctl, setgroups, setresgid, setresuid, setsid } from "../../native/linux/process.ts";
 import { SIG_DFL, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, setDisposition } from "../../native/linux/signal.ts";
+import { SIOCGSKNS } from "../../native/linux/socket.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { UsageError } from "../common/errors.ts";
 import { type CommandLine, notA } from "../common/options.ts";
@@ -39,9 +40,6 @@ import { protectOwnBinary } from "./own-binary.ts";
 import { forgoPrivileges, identityOf, type Possessions, possessionsOf, takeCapabilitiesAndIds, takeLimits } from "./possessions.ts";
 import { closeDescriptors, descriptorCount, endLike, execute, keptEnvironment, waitForProgram } from "./program.ts";
 import { type Entered, openEntered, openOf, readOf } from "./target.ts";
-
-/** include/uapi/linux/sockios.h: the network namespace of a socket. Linux 4.10. */
-const SIOCGSKNS = 0x894c;
 
 /** All that is opened before the first namespace is joined, since from in there it would be something else, or nothing. */
 interface Opened {

@@ -21,6 +21,7 @@ import { NAMESPACES, namespaceOwner, namespaceType, owningUserNamespace, parentN
 import { SYS_openat, SYS_readlinkat } from "../../native/linux/nr.ts";
 import { processes } from "../../native/linux/proc.ts";
 import { pidfdGetfd, pidfdOpen } from "../../native/linux/process.ts";
+import { SIOCGSKNS } from "../../native/linux/socket.ts";
 import { tryCall } from "../../native/linux/syscall.ts";
 import { ignoreErrors } from "./ls-errors.ts";
 import { nsfsMounts, nsfsMountsInside, visitMountNamespaces } from "./ls-mounts.ts";
@@ -132,9 +133,6 @@ function readDescriptors(pid: number, read: string[], find: Find, sockets: Map<s
 		}
 	}
 }
-
-/** include/uapi/linux/sockios.h: opens the network namespace of a socket. Linux 4.10; needs CAP_NET_ADMIN in it. */
-const SIOCGSKNS = 0x894c;
 
 /** Takes in the network namespace of another process's socket. pidfd_getfd(2): Linux 5.6. */
 function readSocket(pid: number, fd: number, find: Find) {

@@ -16,6 +16,7 @@ import {
 } from "../../native/linux/fs.ts";
 import { exit, pidfdSendSignal } from "../../native/linux/process.ts";
 import { SIG_BLOCK, SIGKILL, sigprocmask } from "../../native/linux/signal.ts";
+import { FIONREAD } from "../../native/linux/socket.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";
 import { filterRecords, inputLines, openTarget, operandTargets, parseLine, sandboxFolder, type Target } from "../common/record.ts";
@@ -65,9 +66,6 @@ function startToWait(target: Target): Watched {
 		throw error;
 	}
 }
-
-/** FIONREAD of asm-generic/ioctls.h: how many bytes are in a pipe, unread. */
-const FIONREAD = 0x541b;
 
 /** Its state is removed under the lock: with it that is seen as a whole, or not yet begun. */
 function notHeld(id: string): never {

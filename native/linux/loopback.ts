@@ -1,10 +1,11 @@
 /** Brings the loopback interface of a network namespace up: man 7 netdevice. */
+import { close } from "./fs.ts";
 import * as nr from "./nr.ts";
+import { AF_INET } from "./sockaddr.ts";
+import { SOCK_DGRAM, socket } from "./socket.ts";
 import { struct } from "./struct.ts";
-import { call, change } from "./syscall.ts";
+import { change } from "./syscall.ts";
 
-const AF_INET = 2;
-const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 const SIOCSIFFLAGS = 0x8914;
 const IFF_UP = 1;
 const IFF_RUNNING = 0x40;
@@ -18,13 +19,7 @@ export const ifreqFlags = struct([
 
 /** Sets `lo` up; the kernel then gives it 127.0.0.1 and ::1. Needs CAP_NET_ADMIN in the namespace. */
 export function setLoopbackUp() {
-	const socket = call("socket", nr.SYS_socket, AF_INET, SOCK_DGRAM_CLOEXEC, 0);
-	change(
-		"ioctl(SIOCSIFFLAGS lo)",
-		nr.SYS_ioctl,
-		socket,
-		SIOCSIFFLAGS,
-		ifreqFlags.pack({ ifr_name: "lo", ifr_flags: IFF_UP | IFF_RUNNING }),
-	);
-	call("close", nr.SYS_close, socket);
+	const fd = socket(AF_INET, SOCK_DGRAM);
+	change("ioctl(SIOCSIFFLAGS lo)", nr.SYS_ioctl, fd, SIOCSIFFLAGS, ifreqFlags.pack({ ifr_name: "lo", ifr_flags: IFF_UP | IFF_RUNNING }));
+	close(fd);
 }

@@ -33,7 +33,7 @@ const HEADERS = [
 	linux/in linux/inet_diag linux/neighbour linux/net_namespace linux/netfilter linux/netfilter_ipv4
 	linux/netfilter/nf_conntrack_common linux/netfilter/nf_conntrack_tuple_common linux/netfilter/nf_nat linux/netfilter/nf_tables
 	linux/netfilter/nfnetlink linux/netfilter/nfnetlink_conntrack linux/netlink linux/pkt_sched linux/rtnetlink linux/sock_diag
-	linux/sockios linux/tcp linux/udp linux/veth`,
+	linux/sockios linux/tcp linux/udp linux/veth linux/vm_sockets`,
 	`fcntl netinet/tcp poll sched signal sys/epoll sys/eventfd sys/ioctl sys/ipc sys/mount sys/reboot sys/resource sys/sem sys/shm
 	sys/signalfd sys/stat sys/statvfs sys/swap sys/timerfd sys/un sys/wait sys/xattr termios time unistd`,
 ].map((names) => include(names.split(/\s+/).map((name) => `${name}.h`)));
@@ -41,8 +41,8 @@ const HEADERS = [
 /** Constants that have no name of their own in the headers, as C has them. */
 const EXPRESSIONS: Record<string, string> = {
 	ALL_SEALS: "F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE",
-	SOCK_DGRAM_CLOEXEC: "SOCK_DGRAM | SOCK_CLOEXEC",
 	SOCK_FILTER_SIZE: "sizeof(struct sock_filter)",
+	SOCKADDR_STORAGE_SIZE: "sizeof(struct sockaddr_storage)",
 	TERMIOS_SIZE: "sizeof(struct termios)",
 };
 
@@ -64,6 +64,8 @@ const OURS: Record<string, string> = {
 	LENGTH: "rtnetlink.ts: the message's",
 	VALUE: "rtnetlink.ts: where it is in the message",
 	LOG_SIZE: "bpf.ts: how much of the verifier's log is kept",
+	HEADER: "sockmsg.ts: the size of struct cmsghdr",
+	SCM_MAX_FD: "include/net/scm.h, which is the kernel's own",
 };
 
 /** System calls that are newer than those headers. */
@@ -94,6 +96,7 @@ const STRUCTS: Record<string, Declared> = {
 	"fs.statxStruct": { type: "struct statx", ours: ["__spare3"] },
 	"loopback.ifreqFlags": { type: "struct ifreq", ours: ["ifr_pad"] },
 	"namespace.nsfsFileHandle": {},
+	"sockmsg.mmsghdr": { type: "struct mmsghdr", ours: ["padding"] },
 };
 
 /** The values of C expressions, each by the first headers that have it; undefined where none do. */
