@@ -8,13 +8,13 @@ import * as host from "#host";
 import { EPIPE } from "../../native/linux/errno.ts";
 import { write } from "../../native/linux/fs.ts";
 import { SysError, setDryRun, setTrace } from "../../native/linux/syscall.ts";
-import { escapeControls, ToolError, UsageError } from "./errors.ts";
+import { escapeControls, show, ToolError, UsageError } from "./errors.ts";
 import { completion, helpText, manPage, nearest, usageHint } from "./help.ts";
 import { hintFor } from "./hints.ts";
 import { type CommandLine, type Option, options, parse, UnknownOption } from "./options.ts";
 
 export interface Command<T extends readonly Option[] = readonly Option[]> {
-	/** The verb; "" for what the tool does without one. */
+	/** The verb; "" for what the tool does without one. Of two words where it is one of several for a subject: `pool create`. */
 	name: string;
 	/** Another name of the verb: `list` for `ls`. */
 	alias?: string;
@@ -78,8 +78,19 @@ declare const TSBOX_VERSION: string;
 /** Which verb a command line calls for, and the words after it. */
 export function chooseCommand(tool: Tool, argv: string[]): { verb: Command; rest: string[] } {
 	const word = argv[0];
-	const named = word === undefined ? undefined : tool.commands.find((c) => c.name !== "" && (c.name === word || c.alias === word));
-	if (named) return { verb: named, rest: argv.slice(1) };
+	for (const length of [2, 1]) {
+		const words = argv.slice(0, length).join(" ");
+		const named = tool.commands.find((c) => c.name !== "" && (c.name === words || c.alias === words));
+		if (named) return { verb: named, rest: argv.slice(words.includes(" ") ? 2 : 1) };
+	}
+	const subject = tool.commands.filter((c) => c.name.startsWith(`${word} `)).map((c) => c.name.slice(c.name.indexOf(" ") + 1));
+	if (subject.length > 0) {
+		if (argv[1] === "--help" || argv[1] === "-h") return { verb: toplevel(tool), rest: ["--help"] };
+		throw new UsageError(
+			argv[1] === undefined ? `${word}: no command given` : `${word}: ${show(argv[1])}: unknown command`,
+			`there are ${subject.join(", ")}`,
+		);
+	}
 	const plain = tool.commands.find((c) => c.name === "");
 	if (plain) return { verb: plain, rest: argv };
 	if (argv[0] === undefined) throw new UsageError("no command given");

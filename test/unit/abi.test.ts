@@ -23,13 +23,13 @@ const needsCompiler = hasCompiler ? {} : { skip: "there is no gcc" };
 
 /** Sets of headers that go together in one program. What the first does not have is looked for in the next. */
 const HEADERS = [
-	`asm/fcntl asm/ioctls asm/poll asm/resource asm/signal asm/socket asm/stat asm/statfs asm/termbits linux/audit linux/bpf
+	`stddef asm/fcntl asm/ioctls asm/poll asm/resource asm/signal asm/socket asm/stat asm/statfs asm/termbits linux/audit linux/bpf
 	linux/bpf_common linux/capability linux/close_range linux/dqblk_xfs linux/errno linux/eventfd linux/eventpoll linux/falloc
 	linux/fcntl linux/fiemap linux/filter linux/fs linux/fsverity linux/inotify linux/ioprio linux/kcmp linux/keyctl linux/landlock
 	linux/limits linux/loop linux/magic linux/major linux/memfd linux/mount linux/nsfs linux/openat2 linux/pidfd linux/prctl linux/quota
 	linux/random linux/reboot linux/resource linux/sched linux/seccomp linux/securebits linux/signalfd linux/stat linux/time linux/timerfd
 	linux/tty linux/types linux/utsname linux/wait linux/xattr`,
-	`sys/socket netinet/in linux/dm-ioctl linux/if linux/if_addr linux/if_arp linux/if_bridge linux/if_link linux/if_packet linux/if_tun
+	`sys/socket netinet/in linux/ioctl linux/dm-ioctl linux/if linux/if_addr linux/if_arp linux/if_bridge linux/if_link linux/if_packet linux/if_tun
 	linux/in linux/inet_diag linux/neighbour linux/net_namespace linux/netfilter linux/netfilter_ipv4
 	linux/netfilter/nf_conntrack_common linux/netfilter/nf_conntrack_tuple_common linux/netfilter/nf_nat linux/netfilter/nf_tables
 	linux/netfilter/nfnetlink linux/netfilter/nfnetlink_conntrack linux/netlink linux/pkt_sched linux/rtnetlink linux/sock_diag
@@ -51,6 +51,8 @@ const OF_THE_LIBRARY = ["SIGRTMIN"];
 
 /** Constants that are newer than the headers of Debian 12 (Linux 6.1). */
 const NEWER: Record<string, string> = {
+	EXT4_IOC_RESIZE_FS: "Linux 6.0 (linux/ext4.h)",
+	XFS_IOC_FSGROWFSDATA: "xfs_fs.h, of xfslibs-dev",
 	FD_NSFS_ROOT: "Linux 6.18",
 	FILEID_NSFS: "Linux 6.18",
 	NS_GET_ID: "Linux 6.18",
@@ -84,6 +86,7 @@ interface Declared {
 
 /** Structs whose name in C is not ours in lower case with underscores, or which are not the same throughout. */
 const STRUCTS: Record<string, Declared> = {
+	"blockdev.xfsGrowfsData": {},
 	"bpf.bpfGetIdAttr": { type: "union bpf_attr", partial: true },
 	"bpf.bpfInfoAttr": { type: "union bpf_attr", within: "info.", partial: true },
 	"bpf.bpfInsn": { type: "struct bpf_insn", ours: ["regs"] },

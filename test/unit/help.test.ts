@@ -41,6 +41,8 @@ const sample: Tool = {
 };
 const plain: Tool = { ...sample, commands: [command({ ...run, name: "" }), sample.commands[1] as Command] };
 
+const twoWords: Tool = { ...sample, commands: [command({ ...run, name: "pool create" }), command({ ...run, name: "pool ls" })] };
+
 t.test("help has the usage, the commands, the options by heading, and the examples", async (t) => {
 	const help = helpText(sample, run);
 	t.match(help, /^Usage: sample run \[options\] PROGRAM \[ARGUMENT\.\.\.\]\n/);
@@ -127,6 +129,26 @@ t.test("bash completes verbs, options and files", async (t) => {
 	t.ok(offers("sample", completion(plain, "bash"), [["sample", "--us"]])[0]?.includes("--user"));
 });
 
+t.test("a verb of two words is one of several for a subject", async (t) => {
+	const { operands, options: table, run } = sample.commands[1] as Command;
+	const make = (name: string) => command({ name, summary: `${name} it`, operands, options: table, run });
+	const tool: Tool = { ...sample, commands: [...sample.commands, make("pool create"), make("pool ls")] };
+	t.same(chooseCommand(tool, ["pool", "create", "x"]), { verb: tool.commands[2], rest: ["x"] });
+	t.equal(chooseCommand(tool, ["ls", "pool"]).verb.name, "ls");
+	t.throws(() => chooseCommand(tool, ["pool"]), { message: "pool: no command given", hint: "there are create, ls" });
+	t.throws(() => chooseCommand(tool, ["pool", "cre ate"]), { message: 'pool: "cre ate": unknown command' });
+	t.same(chooseCommand(tool, ["pool", "--help"]).rest, ["--help"]);
+	t.match(helpText(tool, tool.commands[2] as Command), /^Usage: sample pool create \[options\]/);
+	const [first, second, third] = offers("sample", completion(tool, "bash"), [
+		["sample", "po"],
+		["sample", "pool", ""],
+		["sample", "pool", "create", "--"],
+	]);
+	t.ok(first?.includes("pool"));
+	t.same(second, ["create", "ls"]);
+	t.ok(third?.includes("--help"));
+});
+
 t.test("a shell that is not known is refused", async (t) => {
 	t.throws(() => completion(sample, "csh"), { message: 'completion: "csh" is not bash, zsh or fish' });
 });
@@ -139,7 +161,12 @@ for (const [shell, check] of [
 	t.test(`the completion for ${shell} has no syntax error`, needs(shell), async (t) => {
 		const folder = mkdtempSync(join(tmpdir(), `tsbox-help-${process.pid}-`));
 		t.teardown(() => rmSync(folder, { recursive: true }));
-		const scripts = [completion(sample, shell), completion(plain, shell), ...tools.map((name) => output(name, "completion", shell))];
+		const scripts = [
+			completion(sample, shell),
+			completion(plain, shell),
+			completion(twoWords, shell),
+			...tools.map((name) => output(name, "completion", shell)),
+		];
 		for (const script of scripts) {
 			const path = join(folder, "completion");
 			writeFileSync(path, script);
