@@ -1,9 +1,10 @@
-/** Mounts: man 2 mount, umount2, pivot_root, open_tree, move_mount, mount_setattr; man 5 proc on mountinfo. */
+/** Mounts: man 2 mount, umount2, pivot_root, open_tree, move_mount, mount_setattr, fsopen; man 5 proc on mountinfo. */
+import * as host from "#host";
 import type { Argument } from "../host/host.d.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, readFile } from "./fs.ts";
 import * as nr from "./nr.ts";
 import { struct } from "./struct.ts";
-import { call, change, SysError, tryChange } from "./syscall.ts";
+import { call, change, isDryRun, SysError, tryCall, tryChange } from "./syscall.ts";
 
 export const MS_RDONLY = 1;
 export const MS_NOSUID = 2;
@@ -98,21 +99,65 @@ export function mountSetattr(
 	change("mount_setattr", nr.SYS_mount_setattr, ...at, attr, attr.length);
 }
 
+export const FSOPEN_CLOEXEC = 1;
+export const FSMOUNT_CLOEXEC = 1;
 export const FSCONFIG_SET_FLAG = 0;
 export const FSCONFIG_SET_STRING = 1;
 export const FSCONFIG_SET_FD = 5;
 export const FSCONFIG_CMD_CREATE = 6;
 
+/** What `fsopen` of a dry run stands for. */
+const SOME_FD = 3;
+
+/** fsopen(2): the context of a new file system of a type. Linux 5.2. */
+export function fsopen(type: string): number {
+	const context = change("fsopen", nr.SYS_fsopen, type, FSOPEN_CLOEXEC);
+	return isDryRun() ? SOME_FD : context;
+}
+
+/**
+ * fsconfig(2): sets an option of a context: a flag (`true`), a text, or an open file (a number; of an overlay's layer
+ * since Linux 6.13). Returns 0, or -errno: it is EINVAL for a text of more than 255 bytes, too.
+ */
+export function tryFsconfig(context: number, key: string, value: string | number | true): number {
+	const call = (command: number, text: string | null, aux: number) =>
+		tryChange("fsconfig", nr.SYS_fsconfig, context, command, key, text, aux);
+	if (value === true) return call(FSCONFIG_SET_FLAG, null, 0);
+	return typeof value === "string" ? call(FSCONFIG_SET_STRING, value, 0) : call(FSCONFIG_SET_FD, null, value);
+}
+
+/** FSCONFIG_CMD_CREATE: makes the file system as the context has it. Returns 0 or -errno. */
+export function tryCreate(context: number): number {
+	return tryChange("fsconfig", nr.SYS_fsconfig, context, FSCONFIG_CMD_CREATE, null, null, 0);
+}
+
+/** fsmount(2): the file system that a context has made, as a detached mount with MOUNT_ATTR_* `attributes`. */
+export function fsmountContext(context: number, attributes = 0): number {
+	const mounted = change("fsmount", nr.SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
+	return isDryRun() ? SOME_FD + 1 : mounted;
+}
+
+/** What the kernel has to say of a context, oldest first: `e overlay: Unknown parameter 'x'` (e error, w warning, i information). */
+export function contextLog(context: number): string[] {
+	const lines: string[] = [];
+	const bytes = new Uint8Array(1024);
+	for (;;) {
+		const length = tryCall("read", nr.SYS_read, context, bytes, bytes.length);
+		if (length <= 0) return lines;
+		lines.push(host.decode(bytes, 0, length).trim());
+	}
+}
+
 /** fsopen(2), fsconfig(2), fsmount(2): a new file system as a detached mount, which is returned. Linux 5.2. */
 export function fsmount(type: string, options: Record<string, string | true>, attributes = 0): number {
-	const context = call("fsopen", nr.SYS_fsopen, type, 1);
+	const context = call("fsopen", nr.SYS_fsopen, type, FSOPEN_CLOEXEC);
 	for (const key in options) {
 		const value = options[key];
 		if (value === true) call("fsconfig", nr.SYS_fsconfig, context, FSCONFIG_SET_FLAG, key, null, 0);
 		else call("fsconfig", nr.SYS_fsconfig, context, FSCONFIG_SET_STRING, key, value as string, 0);
 	}
 	call("fsconfig", nr.SYS_fsconfig, context, FSCONFIG_CMD_CREATE, null, null, 0);
-	const mounted = call("fsmount", nr.SYS_fsmount, context, 1, attributes);
+	const mounted = call("fsmount", nr.SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
 	call("close", nr.SYS_close, context);
 	return mounted;
 }
@@ -132,6 +177,8 @@ export interface MountInfo {
 	type: string;
 	source: string;
 	superOptions: string;
+	/** The same, each by itself: a comma within one is no end of it. */
+	superOptionList: string[];
 }
 
 /** man 5 proc_pid_mountinfo: fields are separated by spaces; a space, tab, newline or backslash in one is \ooo. */
@@ -155,6 +202,7 @@ export function parseMountinfo(text: string): MountInfo[] {
 				type: fields[dash + 1] ?? "",
 				source: plain(fields[dash + 2]),
 				superOptions: plain(fields[dash + 3]),
+				superOptionList: (fields[dash + 3] ?? "").split(",").map(plain),
 			};
 		});
 }

@@ -86,6 +86,26 @@ const BPF: Record<number, string> = {
 	16: "BPF_PROG_QUERY",
 };
 
+/** enum fsconfig_command. */
+const FSCONFIG: Record<number, string> = {
+	0: "FSCONFIG_SET_FLAG",
+	1: "FSCONFIG_SET_STRING",
+	5: "FSCONFIG_SET_FD",
+	6: "FSCONFIG_CMD_CREATE",
+	7: "FSCONFIG_CMD_RECONFIGURE",
+};
+const MOUNT_ATTR = {
+	RDONLY: 0x01,
+	NOSUID: 0x02,
+	NODEV: 0x04,
+	NOEXEC: 0x08,
+	NOATIME: 0x10,
+	STRICTATIME: 0x20,
+	NODIRATIME: 0x80,
+	IDMAP: 0x100000,
+	NOSYMFOLLOW: 0x200000,
+};
+
 type Formatter = ((value: number) => string) | null;
 
 /** How to print the number arguments, by position; null and absent ones are decimal. */
@@ -110,6 +130,9 @@ const formatters: Record<string, Formatter[]> = {
 	execveat: [dirfd],
 	open_tree: [dirfd, null, hex],
 	move_mount: [dirfd, null, dirfd, null, hex],
+	fsopen: [null, flags("FSOPEN_", { CLOEXEC: 1 })],
+	fsconfig: [null, (command) => FSCONFIG[command] ?? String(command)],
+	fsmount: [null, flags("FSMOUNT_", { CLOEXEC: 1 }), flags("MOUNT_ATTR_", MOUNT_ATTR)],
 	mount_setattr: [dirfd, null, flags("AT_", AT)],
 	ioctl: [null, hex, hex],
 	mmap: [hex, null, hex, hex],
@@ -117,16 +140,17 @@ const formatters: Record<string, Formatter[]> = {
 	bpf: [(cmd) => BPF[cmd] ?? String(cmd)],
 };
 
-function argument(value: Argument, format: Formatter | undefined): string {
+/** What is only to be made (a dry run) is shown whole, so that it can be checked. */
+function argument(value: Argument, format: Formatter | undefined, whole: boolean): string {
 	if (value === null) return "NULL";
-	if (typeof value === "string") return JSON.stringify(value.length > 200 ? `${value.slice(0, 200)}...` : value);
+	if (typeof value === "string") return JSON.stringify(value.length > 200 && !whole ? `${value.slice(0, 200)}...` : value);
 	if (typeof value === "number") return format ? format(value) : String(value);
 	return `[${value.byteLength} bytes]`;
 }
 
 /** `mount("proc", "/proc", "proc", MS_NOSUID|MS_NODEV|MS_NOEXEC, NULL) = 0`; without the result if there is none yet. */
 export function formatCall(name: string, args: Argument[], result?: number): string {
-	const list = args.map((value, i) => argument(value, formatters[name]?.[i])).join(", ");
+	const list = args.map((value, i) => argument(value, formatters[name]?.[i], result === undefined)).join(", ");
 	const end =
 		result === undefined ? "" : result < 0 && result > -4096 ? ` = -1 ${errnoName(-result)}` : ` = ${result > 1e9 ? hex(result) : result}`;
 	return `${name}(${list})${end}`;
