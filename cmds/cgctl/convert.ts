@@ -29,6 +29,7 @@ export interface Configured {
 export function convert(line: { options: { as?: string; weightFormula?: string }; operands: string[] }) {
 	const { options, operands } = line;
 	if (operands.length > 1) throw new UsageError("convert: one FILE at most");
+	if (operands[0] === "") throw new UsageError('convert: "": not a file');
 	const words = readWords(options.as ?? "v2");
 	const formula = parseFormula(options.weightFormula);
 	const text = operands[0] === undefined || operands[0] === "-" ? host.decode(readAll(0)) : readFile(operands[0]);

@@ -1,6 +1,6 @@
 import { chmod, chown, readdir, S_IFMT, S_IFREG, statIfAny } from "../../native/linux/fs.ts";
 import { parseUser } from "../common/accounts.ts";
-import { fail, UsageError } from "../common/errors.ts";
+import { fail, show, UsageError } from "../common/errors.ts";
 import { notA } from "../common/options.ts";
 import { type OpenOptions, readGroup } from "./line.ts";
 import { whileOpen } from "./open.ts";
@@ -18,14 +18,16 @@ export interface CreateOptions extends OpenOptions {
 export function create(line: { options: CreateOptions; operands: string[] }) {
 	const { options, operands } = line;
 	if (operands.length === 0) throw new UsageError("create: no PATH given");
-	for (const path of operands) {
-		const { group, limits } = readGroup(path, options);
-		whileOpen(group, options, limits, { verbose: true }, () => setOwners(group, options));
-	}
+	const owners = readOwners(options);
+	for (const { group, limits } of operands.map((path) => readGroup(path, options)))
+		whileOpen(group, options, limits, { verbose: true }, () => setOwners(group, owners));
 }
 
-function user(text: string | undefined): { uid: number; gid: number } | undefined {
-	return text === undefined ? undefined : (parseUser(text) ?? fail(`${text}: no such user or group`));
+/** `--admin USER[:GROUP]` and the like. Throws UsageError for what is no name, ToolError for one that nobody has. */
+export function readUser(option: string, text: string | undefined): { uid: number; gid: number } | undefined {
+	if (text === undefined) return undefined;
+	if (text === "" || text === ":") notA(option, text, "USER[:GROUP]");
+	return parseUser(text) ?? fail(`${show(text)}: no such user or group`);
 }
 
 function mode(option: string, text: string | undefined): number | undefined {
@@ -34,10 +36,14 @@ function mode(option: string, text: string | undefined): number | undefined {
 }
 
 /** cgcreate's -a, -t, -d, -f and -s: who may set limits, who may add processes. */
-function setOwners(group: Group, options: CreateOptions) {
-	const admin = user(options.admin);
-	const tasks = user(options.tasks);
+function readOwners(options: CreateOptions) {
+	const admin = readUser("--admin", options.admin);
+	const tasks = readUser("--tasks", options.tasks);
 	const modes = { folder: mode("--dperm", options.dperm), file: mode("--fperm", options.fperm), tasks: mode("--tperm", options.tperm) };
+	return { admin, tasks, modes };
+}
+
+function setOwners(group: Group, { admin, tasks, modes }: ReturnType<typeof readOwners>) {
 	if (!admin && !tasks && Object.values(modes).every((m) => m === undefined)) return;
 	for (const { folder } of placesOf(group)) {
 		if (admin) chown(folder, admin.uid, admin.gid);

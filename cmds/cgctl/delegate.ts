@@ -1,7 +1,7 @@
 import { chown, readFileIfAny } from "../../native/linux/fs.ts";
 import { isDryRun } from "../../native/linux/syscall.ts";
-import { parseUser } from "../common/accounts.ts";
-import { fail, UsageError } from "../common/errors.ts";
+import { UsageError } from "../common/errors.ts";
+import { readUser } from "./create.ts";
 import { type OpenOptions, readGroup } from "./line.ts";
 import { whileOpen } from "./open.ts";
 import { isThere, placesOf } from "./path.ts";
@@ -13,8 +13,8 @@ import { isThere, placesOf } from "./path.ts";
 export function delegate(line: { options: OpenOptions & { user?: string }; operands: string[] }) {
 	const { options, operands } = line;
 	if (operands.length !== 1) throw new UsageError("delegate: give one PATH");
-	if (options.user === undefined) throw new UsageError("delegate: no --user given");
-	const user = parseUser(options.user) ?? fail(`${options.user}: no such user or group`);
+	const user = readUser("--user", options.user);
+	if (!user) throw new UsageError("delegate: no --user given");
 	const { group, limits } = readGroup(operands[0] as string, options);
 	whileOpen(group, options, limits, { verbose: true }, () => {
 		/* The kernel lists v2's files; on v1 those that take processes in. */

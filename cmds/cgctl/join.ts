@@ -11,6 +11,8 @@ export function join(line: { options: OpenOptions; operands: string[] }) {
 	const { options, operands } = line;
 	const [path, ...targets] = operands;
 	if (path === undefined) throw new UsageError("join: no PATH given");
+	/* An unset variable, which must not make it a filter of standard input either. */
+	if (targets.includes("")) throw new UsageError('join: "": not a PID or a sandbox\'s id');
 	const { group, limits } = readGroup(path, options);
 	let ready = false;
 	filterRecords(targets, ({ pid, pidfd }) => {

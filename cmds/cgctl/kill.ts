@@ -21,11 +21,9 @@ export function kill(line: { options: PathOptions & { signal?: string; timeout?:
 			: (signalNumber(options.signal) ?? notA("--signal", options.signal, "a signal (TERM, 15, RTMIN+1)"));
 	const timeout =
 		options.timeout === undefined ? 10 : (parseDuration(options.timeout) ?? notA("--timeout", options.timeout, "a time (10s, 500ms)"));
-	for (const path of operands) {
-		const group = existingGroup(path, options);
-		checkOurs(group, options);
-		killGroup(group, timeout, signal);
-	}
+	const groups = operands.map((path) => existingGroup(path, options));
+	for (const group of groups) checkOurs(group, options);
+	for (const group of groups) killGroup(group, timeout, signal);
 }
 
 /** The processes of the cgroup and of those below it, but for this one. */

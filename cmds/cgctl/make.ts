@@ -14,10 +14,11 @@ import { AT_FDCWD, AT_REMOVEDIR, writeKernelFile } from "../../native/linux/fs.t
 import { SYS_mkdirat, SYS_unlinkat } from "../../native/linux/nr.ts";
 import { isDryRun, SysError, tryChange } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";
+import { notA } from "../common/options.ts";
 import { explain } from "./explain.ts";
 import { nameProcesses } from "./files.ts";
 import { hierarchyOf } from "./layout.ts";
-import { folderIn, type Group, isOurs, isThere, lineage, markOurs, pretend, shownName } from "./path.ts";
+import { checkName, folderIn, type Group, isFolder, isOurs, lineage, markOurs, pretend, shownName } from "./path.ts";
 import { pidsIn, readTrimmed } from "./read.ts";
 
 export interface MakeOptions {
@@ -36,6 +37,7 @@ export function readControllers(text: string | undefined, group: Group): string[
 	if (text === undefined || text === "*" || text === "all") return undefined;
 	const { layout } = group;
 	return text.split(",").map((name) => {
+		if (name === "") notA("--controllers", text, "a list of controllers (cpu,memory)");
 		const known = name === "v2" ? layout.hierarchies.some((h) => h.version === 2) : hierarchyOf(layout, name === "blkio" ? "io" : name);
 		return known ? name : fail(`--controllers: no hierarchy here has a ${name} controller`, "`tscgctl info` shows those that there are");
 	});
@@ -49,7 +51,7 @@ function hierarchiesFor(group: Group, { controllers, needed = [], grow = true }:
 			name === "v2" ? hierarchies.find((h) => h.version === 2) : hierarchyOf(group.layout, name === "blkio" ? "io" : name),
 		);
 	const wanted = named(controllers ?? []);
-	const own = wanted.length > 0 ? wanted : hierarchies.filter((h) => isThere(folderIn(group, h)));
+	const own = wanted.length > 0 ? wanted : hierarchies.filter((h) => isFolder(folderIn(group, h)));
 	const base = own.length > 0 ? own : hierarchies.filter((h) => h.version === 1 || kind === "v2");
 	const more = grow ? named(needed) : [];
 	return hierarchies.filter((h) => base.includes(h) || more.includes(h));
@@ -60,7 +62,7 @@ export function isMade(group: Group, options: MakeOptions): boolean {
 	const { needed = [] } = options;
 	return hierarchiesFor(group, options).every((hierarchy) => {
 		const folder = folderIn(group, hierarchy);
-		if (hierarchy.version === 1 || needed.length === 0) return isThere(folder);
+		if (hierarchy.version === 1 || needed.length === 0) return isFolder(folder);
 		const has = readTrimmed(`${folder}/cgroup.controllers`)?.split(" ");
 		return has !== undefined && needed.every((name) => has.includes(name) || !hierarchy.controllers.includes(name));
 	});
@@ -68,7 +70,9 @@ export function isMade(group: Group, options: MakeOptions): boolean {
 
 /** Makes the cgroup, and those above it, where they are not. Adds the folders that were not there to `made`. */
 export function makeGroup(group: Group, options: MakeOptions, made: string[]) {
-	for (const hierarchy of hierarchiesFor(group, options)) {
+	const hierarchies = hierarchiesFor(group, options);
+	for (const each of lineage(group)) if (!hierarchies.every((hierarchy) => isFolder(folderIn(each, hierarchy)))) checkName(each);
+	for (const hierarchy of hierarchies) {
 		makeOn(group, hierarchy, made);
 		if (hierarchy.version === 2) enableControllers(group, hierarchy, options);
 	}
@@ -84,7 +88,7 @@ function makeOn(group: Group, hierarchy: Hierarchy, made: string[]) {
 		return parent !== undefined;
 	};
 	if (isDryRun()) {
-		if (isThere(folder)) return;
+		if (isFolder(folder)) return;
 		makeParent();
 	}
 	const result = tryChange("mkdirat", SYS_mkdirat, AT_FDCWD, folder, 0o755);

@@ -8,7 +8,7 @@
  */
 
 import type { Hierarchy } from "../../native/linux/cgroup.ts";
-import { getxattrIfAny, setxattr, statIfAny } from "../../native/linux/fs.ts";
+import { getxattrIfAny, S_IFDIR, S_IFMT, setxattr, statIfAny } from "../../native/linux/fs.ts";
 import { fail, show, UsageError } from "../common/errors.ts";
 import { getenv } from "../common/state.ts";
 import { findLayout, hierarchyOf, type Layout } from "./layout.ts";
@@ -32,12 +32,26 @@ export const DEFAULT_ROOT = "/tsbox";
 /** A path's parts. Fails on what is no name of a cgroup, `..` first of all. */
 function parts(path: string): string[] {
 	const names = path.split("/").filter((name) => name !== "" && name !== ".");
+	/* An unset variable of a script must not come to mean all cgroups. */
+	if (names.length === 0 && !path.startsWith("/")) throw new UsageError(`${show(path)}: not a cgroup's path`, "/ is the tool's root");
 	for (const name of names) {
 		if (name === "..") throw new UsageError(`${show(path)}: a cgroup's path may not have ".." in it`);
 		/* The kernel refuses a newline too: /proc/PID/cgroup has one cgroup a line. */
 		if (/[\n\0]/.test(name) || name.length > 255) throw new UsageError(`${show(path)}: not a name for a cgroup`);
 	}
 	return names;
+}
+
+/**
+ * Fails on a name that is not fit for a cgroup that is to be made: the kernel's files have such names, and other
+ * programs could not tell which is which (systemd's cgroups never have them either).
+ */
+export function checkName(group: Group) {
+	const reserved =
+		/^(tasks|notify_on_release|release_agent|(cgroup|cpu|cpuset|cpuacct|memory|io|blkio|pids|devices|freezer|hugetlb|rdma|misc|dmem|irq|net_cls|net_prio|perf_event|debug)\..*)$/;
+	const name = group.name.slice(group.name.lastIndexOf("/") + 1);
+	if (reserved.test(name))
+		throw new UsageError(`${show(name)}: not a name for a cgroup`, "the kernel's files in a cgroup have names like this one");
 }
 
 /** The tool's own root: --root, $TSBOX_CGROUP_ROOT or /tsbox. */
@@ -88,15 +102,21 @@ export function pretend(folder: string) {
 	pretended.push(folder);
 }
 
-export function isThere(folder: string): boolean {
-	return pretended.includes(folder) || statIfAny(folder) !== undefined;
+/** True of a folder, or of a file in one. */
+export function isThere(path: string): boolean {
+	return pretended.includes(path) || statIfAny(path) !== undefined;
+}
+
+/** True of a cgroup's folder: not of a kernel file that has the same name. */
+export function isFolder(path: string): boolean {
+	return pretended.includes(path) || ((statIfAny(path)?.mode ?? 0) & S_IFMT) === S_IFDIR;
 }
 
 /** The hierarchies that the cgroup exists on, with its folder on each. */
 export function placesOf(group: Group): { hierarchy: Hierarchy; folder: string }[] {
 	return group.layout.hierarchies
 		.map((hierarchy) => ({ hierarchy, folder: folderIn(group, hierarchy) }))
-		.filter(({ folder }) => isThere(folder));
+		.filter(({ folder }) => isFolder(folder));
 }
 
 /** The cgroup that a path names, which must exist. */

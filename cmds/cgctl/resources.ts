@@ -2,6 +2,7 @@
 import * as host from "#host";
 import { readAll, readFile } from "../../native/linux/fs.ts";
 import { fail } from "../common/errors.ts";
+import { notA } from "../common/options.ts";
 import { checkKey, type IoMax, type Limits, pageSizeName, type Rate } from "./limits.ts";
 
 interface Throttle {
@@ -29,6 +30,7 @@ interface Resources {
 
 /** Reads the file, or standard input for `-`. */
 export function readResources(path: string): Limits {
+	if (path === "") notA("--resources", path, "a file");
 	const text = path === "-" ? host.decode(readAll(0)) : readFile(path);
 	let resources: Resources;
 	try {

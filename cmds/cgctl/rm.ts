@@ -18,8 +18,7 @@ const KILL_PATIENCE = 10;
 export function rm(line: { options: PathOptions & { recursive?: true; kill?: true }; operands: string[] }) {
 	const { options, operands } = line;
 	if (operands.length === 0) throw new UsageError("rm: no PATH given");
-	for (const path of operands) {
-		const group = groupAt(path, options);
+	for (const group of operands.map((path) => groupAt(path, options))) {
 		if (group.name === "") fail("/: the hierarchies' root cannot be removed");
 		checkOurs(group, options);
 		if (options.kill) killGroup(group, KILL_PATIENCE);

@@ -15,8 +15,7 @@ export function stat(line: { options: PathOptions & { json?: true; watch?: strin
 		options.watch === undefined ? undefined : (parseDuration(options.watch) ?? notA("--watch", options.watch, "a time (1, 500ms)"));
 	if (seconds === 0) notA("--watch", "0", "a time above 0");
 	for (;;) {
-		for (const path of operands) {
-			const group = existingGroup(path, options);
+		for (const group of operands.map((path) => existingGroup(path, options))) {
 			const usage = readUsage(group);
 			if (!options.json) print(text(usage, shownName(group)));
 			else print(seconds === undefined ? json(usage) : `${JSON.stringify(usage)}\n`);

@@ -36,6 +36,7 @@ import {
 } from "../../native/linux/signal.ts";
 import { isDryRun } from "../../native/linux/syscall.ts";
 import { show, ToolError } from "../common/errors.ts";
+import { notA } from "../common/options.ts";
 import { warn } from "../common/tool.ts";
 import { formatSize } from "../common/units.ts";
 import { processesOf, subtree } from "./files.ts";
@@ -104,6 +105,7 @@ function supervise(pid: number, taken: Uint8Array): Ended {
 
 /** --stats FD|FILE */
 function openOutput(text: string): number {
+	if (text === "") notA("--stats", text, "a descriptor or a file");
 	return /^\d+$/.test(text) ? Number(text) : open(text, O_WRONLY | O_CREAT | O_TRUNC, 0o644);
 }
 

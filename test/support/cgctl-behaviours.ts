@@ -12,6 +12,8 @@
  *   now         the time, in microseconds
  */
 
+import { names } from "./cgctl/names.ts";
+
 export interface Behaviour {
 	name: string;
 	script: string;
@@ -500,4 +502,5 @@ sleep 100 & q=$!; tscgctl join web $q; echo $?; tscgctl join --leaf web $q; echo
 		script: `tscgctl create web/in --pids 5; tscgctl rm web/in; tscgctl run web -- echo entered`,
 		stdout: "entered\n",
 	},
+	...names,
 ];
