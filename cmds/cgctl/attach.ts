@@ -5,19 +5,55 @@ import { ENODEV, ENOENT } from "../../native/linux/errno.ts";
 import { close, O_WRONLY, open, readFileIfAny, writeKernelFile } from "../../native/linux/fs.ts";
 import { SYS_write } from "../../native/linux/nr.ts";
 import { dryRun, isDryRun, SysError, tryCall } from "../../native/linux/syscall.ts";
-import { folderIn, type Group, isThere } from "./path.ts";
+import { ToolError } from "../common/errors.ts";
+import { explainFrozen, mayBeFrozen } from "./frozen.ts";
+import { everyHierarchy, hierarchyOf } from "./layout.ts";
+import { folderIn, type Group, isFolder, isThere } from "./path.ts";
 import { makeEnterable } from "./recover.ts";
 
 /**
- * Moves this process into the cgroup on every hierarchy that it is on; false where it is on none.
+ * Moves this process into the cgroup on every hierarchy that it is on, but for the one where it could be frozen in that
+ * moment: that is to be entered by `enterLast`, with no lock held. False where it is on none.
  *
  * On v1, "0" written to `tasks` moves the thread that writes. This process has one, and the kernel spares it the lock that
  * stops all forks and exits of the machine (since Linux 5.12): some 20 us in place of 6 to 14 ms each.
  */
-export function enter(group: Group, leaf = false): boolean {
+export function enterFirst(group: Group, leaf = false): boolean {
+	const last = hierarchyOf(group.layout, "freezer");
 	let entered = false;
-	for (const hierarchy of group.layout.hierarchies) if (attachOn(group, hierarchy, 0, leaf)) entered = true;
+	for (const hierarchy of everyHierarchy(group.layout))
+		if (hierarchy === last ? isFolder(folderIn(group, hierarchy)) : attachOn(group, hierarchy, 0, leaf)) entered = true;
 	return entered;
+}
+
+/** The rest of it. False where the cgroup has been removed meanwhile, which only v2 alone allows: there is one hierarchy. */
+export function enterLast(group: Group, leaf = false): boolean {
+	const last = hierarchyOf(group.layout, "freezer");
+	return last === undefined || attachOn(group, last, 0, leaf) || group.layout.hierarchies.length > 1;
+}
+
+/** Moves this process into the cgroup on every hierarchy that it is on. False where it is on none. */
+export function enter(group: Group, leaf = false): boolean {
+	return enterFirst(group, leaf) && enterLast(group, leaf);
+}
+
+/** Gets this process out of the cgroup, into the hierarchies' root. False where it may not. */
+export function leave(group: Group): boolean {
+	try {
+		return enter({ ...group, name: "" });
+	} catch (error) {
+		if (error instanceof SysError || error instanceof ToolError) return false;
+		throw error;
+	}
+}
+
+/**
+ * Fails where the cgroup is frozen: who enters it would be too, and could not even be killed on v1. With `thaw` it is
+ * thawed first, if it is not one above that is frozen.
+ */
+export function checkThawed(group: Group, thaw: boolean) {
+	if (isDryRun() || !mayBeFrozen(group)) return;
+	explainFrozen(group, thaw);
 }
 
 /**
@@ -28,7 +64,7 @@ export function attach(group: Group, pid: number, leaf = false) {
 	const before = isDryRun() ? "" : (readFileIfAny(`/proc/${pid}/cgroup`) ?? "");
 	const done: Hierarchy[] = [];
 	try {
-		for (const hierarchy of group.layout.hierarchies) if (attachOn(group, hierarchy, pid, leaf)) done.push(hierarchy);
+		for (const hierarchy of everyHierarchy(group.layout)) if (attachOn(group, hierarchy, pid, leaf)) done.push(hierarchy);
 	} catch (error) {
 		for (const hierarchy of done) moveBack(hierarchy, pid, before);
 		throw error;

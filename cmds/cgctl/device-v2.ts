@@ -18,11 +18,12 @@ import {
 	progReplace,
 } from "../../native/linux/bpf.ts";
 import { EINVAL, EPERM } from "../../native/linux/errno.ts";
-import { CGROUP2_SUPER_MAGIC, close, exists, fileSystemType, flock, LOCK_EX, O_DIRECTORY, O_RDONLY, open } from "../../native/linux/fs.ts";
+import { CGROUP2_SUPER_MAGIC, close, exists, fileSystemType, O_DIRECTORY, O_RDONLY, open } from "../../native/linux/fs.ts";
 import { isDryRun, SysError } from "../../native/linux/syscall.ts";
 import { fail, show } from "../common/errors.ts";
 import { deviceProgram, PROGRAM_NAME, rulesOf } from "./device-program.ts";
 import { addRule, type DeviceRule, everything } from "./device-rules.ts";
+import { whileDevices } from "./lock.ts";
 
 /** What is attached to a cgroup itself. */
 export interface Attached {
@@ -36,7 +37,7 @@ export interface Attached {
 
 /** What decides on devices in the cgroup of a v2 folder. */
 export function readRulesV2(folder: string): Attached {
-	return withCgroup(folder, false, (cgroup) => {
+	return withCgroup(folder, (cgroup) => {
 		const attached = query(cgroup, folder);
 		for (const { fd } of attached.own) close(fd);
 		return attached;
@@ -67,30 +68,31 @@ export function clearRulesV2(folder: string) {
 
 /** Puts a program with the new rules in the place of ours; undefined detaches it. */
 function change(folder: string, edit: (attached: Attached) => DeviceRule[] | undefined) {
-	/* The lock is on the cgroup's own folder: two editors do not lose each other's rules, and no lock file is left. */
-	withCgroup(folder, true, (cgroup) => {
-		const attached = query(cgroup, folder);
-		const rules = edit(attached);
-		const [old, ...leftOver] = attached.own;
-		if (rules) {
-			const program = load(rules, folder);
-			try {
-				progReplace(cgroup, program, BPF_CGROUP_DEVICE, old?.fd);
-			} catch (error) {
-				if (error instanceof SysError && error.errno === EPERM) explainAttach(folder);
-				throw error;
-			}
-			close(program);
-		} else if (old) progDetach(cgroup, old.fd, BPF_CGROUP_DEVICE);
-		for (const { fd } of leftOver) progDetach(cgroup, fd, BPF_CGROUP_DEVICE);
-		for (const { fd } of attached.own) close(fd);
-	});
+	/* A lock of ours, so that two editors do not lose each other's rules; on the cgroup's folder anybody could hold one. */
+	whileDevices(() =>
+		withCgroup(folder, (cgroup) => {
+			const attached = query(cgroup, folder);
+			const rules = edit(attached);
+			const [old, ...leftOver] = attached.own;
+			if (rules) {
+				const program = load(rules, folder);
+				try {
+					progReplace(cgroup, program, BPF_CGROUP_DEVICE, old?.fd);
+				} catch (error) {
+					if (error instanceof SysError && error.errno === EPERM) explainAttach(folder);
+					throw error;
+				}
+				close(program);
+			} else if (old) progDetach(cgroup, old.fd, BPF_CGROUP_DEVICE);
+			for (const { fd } of leftOver) progDetach(cgroup, fd, BPF_CGROUP_DEVICE);
+			for (const { fd } of attached.own) close(fd);
+		}),
+	);
 }
 
-function withCgroup<T>(folder: string, lock: boolean, work: (cgroup: number) => T): T {
+function withCgroup<T>(folder: string, work: (cgroup: number) => T): T {
 	const cgroup = isDryRun() && !exists(folder) ? -1 : open(folder, O_RDONLY | O_DIRECTORY);
 	try {
-		if (lock && cgroup >= 0) flock(cgroup, LOCK_EX);
 		return work(cgroup);
 	} finally {
 		if (cgroup >= 0) close(cgroup);
@@ -142,7 +144,7 @@ function explained(error: unknown, folder: string): unknown {
 /** A program that was attached alone, here or above, lets no other in: says which. */
 function explainAttach(folder: string) {
 	for (let at = folder; at !== "" && fileSystemType(at) === CGROUP2_SUPER_MAGIC; at = at.slice(0, at.lastIndexOf("/"))) {
-		const culprit = withCgroup(at, false, (cgroup) => {
+		const culprit = withCgroup(at, (cgroup) => {
 			const { flags, ids } = progQuery(cgroup, BPF_CGROUP_DEVICE);
 			return flags & BPF_F_ALLOW_MULTI ? undefined : ids[0];
 		});

@@ -8,6 +8,7 @@ import { isDryRun, SysError } from "../../native/linux/syscall.ts";
 import { fail, UsageError } from "../common/errors.ts";
 import { explain } from "./explain.ts";
 import { nameProcesses, processesOf, subtree } from "./files.ts";
+import { isFreezing } from "./frozen.ts";
 import { hierarchyOf } from "./layout.ts";
 import { checkOurs, existingGroup, folderOf, type Group, isThere, lineage, type PathOptions, shownName } from "./path.ts";
 import { readIn } from "./read.ts";
@@ -35,11 +36,12 @@ export function freeze({ options, operands }: Line) {
 	}
 }
 
-/** Lets the processes of cgroups go on. */
+/** Lets the processes of cgroups go on, and of those below that were frozen by themselves. */
 export function thaw({ options, operands }: Line) {
 	for (const group of named(options, operands)) {
-		setFrozen(group, false);
-		if (isDryRun() || waitFrozen(group, false, PATIENCE)) continue;
+		if (isDryRun()) setFrozen(group, false);
+		else thawAll(group);
+		if (isDryRun() || subtree(group).every((each) => !canFreeze(each) || waitFrozen(each, false, PATIENCE))) continue;
 		const above = lineage(group).find((each) => each.name !== group.name && isFrozen(each));
 		fail(
 			`${shownName(group)}: still frozen${above ? `: ${shownName(above)} above it is` : ""}`,
@@ -78,6 +80,11 @@ export function setFrozen(group: Group, frozen: boolean) {
 	} catch (error) {
 		throw error instanceof SysError ? explain(error, group, hierarchy) : error;
 	}
+}
+
+/** Thaws the cgroup, and those below that were told to freeze by themselves. */
+export function thawAll(group: Group) {
+	for (const each of subtree(group)) if (canFreeze(each) && isFreezing(each)) setFrozen(each, false);
 }
 
 /** Waits until the cgroup is as asked for. False after `seconds`. */

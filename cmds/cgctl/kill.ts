@@ -2,13 +2,13 @@
 import { writeKernelFile } from "../../native/linux/fs.ts";
 import { CLOCK_MONOTONIC, clockGettime, getpid, killIfAny, sleep } from "../../native/linux/process.ts";
 import { SIGKILL, signalName, signalNumber } from "../../native/linux/signal.ts";
-import { dryRun, SysError } from "../../native/linux/syscall.ts";
+import { dryRun } from "../../native/linux/syscall.ts";
 import { fail, UsageError } from "../common/errors.ts";
 import { notA } from "../common/options.ts";
 import { parseDuration } from "../common/units.ts";
-import { enter } from "./attach.ts";
+import { leave } from "./attach.ts";
 import { nameProcesses, processesOf, subtree } from "./files.ts";
-import { canFreeze, setFrozen, waitFrozen } from "./freeze.ts";
+import { canFreeze, setFrozen, thawAll, waitFrozen } from "./freeze.ts";
 import { checkOurs, existingGroup, type Group, isThere, lineage, type PathOptions, placesOf, shownName } from "./path.ts";
 import { isFrozen } from "./usage.ts";
 
@@ -58,7 +58,7 @@ export function killGroup(group: Group, timeout: number, signal = SIGKILL) {
 		sleep(pause);
 	}
 	/* Who enters next would be frozen too, with nobody left to thaw it for. */
-	if (isFrozen(group) && canFreeze(group)) setFrozen(group, false);
+	thawAll(group);
 }
 
 function hasKillFile(group: Group): boolean {
@@ -66,12 +66,12 @@ function hasKillFile(group: Group): boolean {
 }
 
 /**
- * Signals all while none of them runs: a process that forks cannot get away. They are thawed afterwards: v1's get no
- * signal before, not even SIGKILL.
+ * Signals all while none of them runs: a process that forks cannot get away. They are thawed afterwards, and for SIGKILL
+ * those below that had been frozen by themselves as well: v1's get no signal before, not even that.
  */
 function signalFrozen(group: Group, signal: number) {
 	const wasFrozen = isFrozen(group) === true;
-	const freezes = canFreeze(group) && leave(group);
+	const freezes = canFreeze(group) && isOutside(group);
 	if (freezes) {
 		setFrozen(group, true);
 		/* One that cannot be frozen now cannot fork either: it waits in the kernel. */
@@ -81,17 +81,12 @@ function signalFrozen(group: Group, signal: number) {
 		/* 0 stands for a process of another PID namespace, but to kill(2) for all of our process group. */
 		for (const pid of remaining(group)) if (pid > 0) killIfAny(pid, signal);
 	} finally {
-		if (freezes && (signal === SIGKILL || !wasFrozen)) setFrozen(group, false);
+		if (signal === SIGKILL) thawAll(group);
+		else if (freezes && !wasFrozen) setFrozen(group, false);
 	}
 }
 
-/** Gets this process out of the cgroup, which it is about to freeze. False where it may not. */
-function leave(group: Group): boolean {
-	if (!subtree(group).some((each) => processesOf(each).includes(getpid()))) return true;
-	try {
-		return enter({ ...group, name: "" });
-	} catch (error) {
-		if (error instanceof SysError || error instanceof Error) return false;
-		throw error;
-	}
+/** True when this process, which is about to freeze the cgroup, is not in it. */
+function isOutside(group: Group): boolean {
+	return !subtree(group).some((each) => processesOf(each).includes(getpid())) || leave(group);
 }

@@ -45,6 +45,11 @@ export function hierarchyOf(layout: Layout, controller: string): Hierarchy | und
 	);
 }
 
+/** All hierarchies: those with controllers, v2's, and those of other programs' bookkeeping. */
+export function everyHierarchy(layout: Layout): Hierarchy[] {
+	return layout.named.length > 0 ? [...layout.hierarchies, ...layout.named] : layout.hierarchies;
+}
+
 /** The v2 hierarchy, if there is one. */
 export function unified(layout: Layout): Hierarchy | undefined {
 	return layout.hierarchies.find((h) => h.version === 2);

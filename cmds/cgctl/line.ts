@@ -8,7 +8,8 @@ export interface OpenOptions extends PathOptions, LimitOptions {
 }
 
 /** The options of a verb with limits that are none themselves. */
-const PLAIN = " root force controllers leaf wait stats rm admin tasks dperm fperm tperm user copyFrom resources recursive dryRun trace ";
+const PLAIN =
+	" root force controllers leaf wait stats rm admin tasks dperm fperm tperm user copyFrom resources recursive thaw dryRun trace ";
 
 /** The cgroup of a command line and the limits of its options. */
 export function readGroup(path: string, options: OpenOptions): { group: Group; limits: Limits } {

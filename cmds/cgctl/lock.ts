@@ -5,14 +5,19 @@
  * Byte 1 of the file is the lock. Byte 0 is a gate that everyone passes one at a time to get it: who waits for the lock
  * alone stops those that come later, and so is not passed by for ever. man 2 fcntl, "Open file description locks": the
  * lock goes with the descriptor, and is turned from exclusive to shared with no moment between.
+ *
+ * Nothing is done under it that may take as long as somebody else likes: a program of ours that is frozen or stopped with
+ * the lock would stop all others. Byte 2 is the lock of who edits v2's device rules.
  */
-import { close, F_RDLCK, F_UNLCK, F_WRLCK, O_CREAT, O_NOFOLLOW, O_RDWR, open, setOfdLock } from "../../native/linux/fs.ts";
+import { close, F_RDLCK, F_UNLCK, F_WRLCK, O_CREAT, O_NOFOLLOW, O_RDWR, open, setOfdLock, tryOfdLock } from "../../native/linux/fs.ts";
 import { isDryRun, SysError } from "../../native/linux/syscall.ts";
 import { ToolError } from "../common/errors.ts";
 import { makeStateFolder, runFolder } from "../common/state.ts";
+import { waitForLock } from "./lock-wait.ts";
 
 const GATE = 0;
 const LOCK = 1;
+const DEVICES = 2;
 
 /** The lock's descriptor. Undefined where there is no folder for state: then the errors of the kernel must do. */
 export type Lock = number | undefined;
@@ -38,9 +43,12 @@ export function openLock(): Lock {
 
 function take(lock: Lock, type: number) {
 	if (lock === undefined) return;
-	setOfdLock(lock, F_WRLCK, GATE, 1);
-	setOfdLock(lock, type, LOCK, 1);
-	setOfdLock(lock, F_UNLCK, GATE, 1);
+	if (!tryOfdLock(lock, F_WRLCK, GATE, 1)) waitForLock(lock, F_WRLCK, GATE);
+	try {
+		if (!tryOfdLock(lock, type, LOCK, 1)) waitForLock(lock, type, LOCK);
+	} finally {
+		setOfdLock(lock, F_UNLCK, GATE, 1);
+	}
 }
 
 /** From here on no cgroup is made or removed. */
@@ -71,6 +79,17 @@ export function whileKept<T>(work: () => T): T {
 	const lock = openLock();
 	try {
 		takeShared(lock);
+		return work();
+	} finally {
+		releaseLock(lock);
+	}
+}
+
+/** Works while nobody else edits device rules of v2. */
+export function whileDevices<T>(work: () => T): T {
+	const lock = openLock();
+	try {
+		if (lock !== undefined && !tryOfdLock(lock, F_WRLCK, DEVICES, 1)) waitForLock(lock, F_WRLCK, DEVICES);
 		return work();
 	} finally {
 		releaseLock(lock);

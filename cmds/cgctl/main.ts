@@ -27,7 +27,7 @@ import { command, main } from "../common/tool.ts";
 import { create } from "./create.ts";
 import { join } from "./join.ts";
 import { kill } from "./kill.ts";
-import { changeOptions, leafOption, limitOptions, makeOptions, recursiveOption } from "./options.ts";
+import { changeOptions, leafOption, limitOptions, makeOptions, recursiveOption, thawOption } from "./options.ts";
 import { rm } from "./rm.ts";
 import { run } from "./run.ts";
 import { set } from "./set.ts";
@@ -98,7 +98,7 @@ main({
 			operands: "PATH [PID|ID...]",
 			dryRun: true,
 			abandon: abandonRecords,
-			options: options([...makeOptions, ...limitOptions, ...changeOptions]),
+			options: options([...thawOption, ...makeOptions, ...limitOptions, ...changeOptions]),
 			details: [
 				"Without PIDs or sandboxes' ids, reads them from standard input: PIDs, one a line, or sandbox records, which are passed on with a member `cgroup`.",
 			],
@@ -121,6 +121,7 @@ main({
 				{ long: "wait", short: "w", help: "stay, pass on signals, say if it ran out of memory" },
 				{ long: "stats", value: "FD|FILE", help: "at the end write what it used, as JSON" },
 				{ long: "rm", help: "at the end remove the cgroup" },
+				...thawOption,
 				...makeOptions,
 				...limitOptions,
 				...changeOptions,

@@ -14,6 +14,8 @@ interface OpenSettings {
 	onlyNew?: boolean;
 	/** See MakeOptions. */
 	grow?: boolean;
+	/** Done at the end with no lock held: what may block. When it fails, what was made is removed as well. */
+	last?: () => void;
 }
 
 /**
@@ -24,7 +26,7 @@ export function whileOpen<T>(
 	group: Group,
 	options: OpenOptions,
 	limits: Limits,
-	{ verbose = false, onlyNew = false, grow = true }: OpenSettings,
+	{ verbose = false, onlyNew = false, grow = true, last }: OpenSettings,
 	work: (isNew: boolean) => T,
 ): T {
 	checkOurs(group, options);
@@ -48,7 +50,12 @@ export function whileOpen<T>(
 		}
 		if (limited && (made.length > 0 || !onlyNew))
 			applyLimits(group, limits, { force: options.force === true, verbose: verbose || options.weightFormula !== undefined });
-		return work(made.length > 0);
+		const result = work(made.length > 0);
+		if (last) {
+			giveUp(lock);
+			last();
+		}
+		return result;
 	} catch (error) {
 		if (made.length > 0 && !isDryRun()) {
 			giveUp(lock);

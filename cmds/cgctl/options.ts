@@ -70,6 +70,9 @@ export const makeOptions = options([
 	...leafOption,
 ]);
 
+/** For a verb that puts processes into a cgroup. */
+export const thawOption = options([{ long: "thaw", help: "let a frozen cgroup go on first" }]);
+
 export const jsonOption = options([{ long: "json", help: "print JSON" }]);
 
 export const recursiveOption = options([{ long: "recursive", short: "r", help: "the cgroups below it as well" }]);

@@ -11,7 +11,7 @@ import type { Hierarchy } from "../../native/linux/cgroup.ts";
 import { getxattrIfAny, S_IFDIR, S_IFMT, setxattr, statIfAny } from "../../native/linux/fs.ts";
 import { fail, show, UsageError } from "../common/errors.ts";
 import { getenv } from "../common/state.ts";
-import { findLayout, hierarchyOf, type Layout } from "./layout.ts";
+import { everyHierarchy, findLayout, hierarchyOf, type Layout } from "./layout.ts";
 
 export interface Group {
 	/** The full name, as in /proc/PID/cgroup: `/tsbox/web`. */
@@ -114,7 +114,7 @@ export function isFolder(path: string): boolean {
 
 /** The hierarchies that the cgroup exists on, with its folder on each. */
 export function placesOf(group: Group): { hierarchy: Hierarchy; folder: string }[] {
-	return group.layout.hierarchies
+	return everyHierarchy(group.layout)
 		.map((hierarchy) => ({ hierarchy, folder: folderIn(group, hierarchy) }))
 		.filter(({ folder }) => isFolder(folder));
 }

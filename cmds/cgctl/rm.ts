@@ -2,12 +2,13 @@ import type { Hierarchy } from "../../native/linux/cgroup.ts";
 import { EBUSY, ENOENT } from "../../native/linux/errno.ts";
 import { AT_FDCWD, AT_REMOVEDIR, stat } from "../../native/linux/fs.ts";
 import { SYS_unlinkat } from "../../native/linux/nr.ts";
-import { sleep } from "../../native/linux/process.ts";
+import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../native/linux/process.ts";
 import { SysError, tryChange } from "../../native/linux/syscall.ts";
 import { fail, UsageError } from "../common/errors.ts";
 import { explain, explainBusy } from "./explain.ts";
 import { subtree } from "./files.ts";
 import { killGroup } from "./kill.ts";
+import { everyHierarchy } from "./layout.ts";
 import { whileAlone } from "./lock.ts";
 import { checkOurs, folderIn, type Group, groupAt, noSuchGroup, type PathOptions } from "./path.ts";
 import { readTrimmed } from "./read.ts";
@@ -22,20 +23,36 @@ export function rm(line: { options: PathOptions & { recursive?: true; kill?: tru
 		if (group.name === "") fail("/: the hierarchies' root cannot be removed");
 		checkOurs(group, options);
 		if (options.kill) killGroup(group, KILL_PATIENCE);
-		whileAlone(() => removeGroup(group, options.recursive === true));
+		removeGroup(group, options.recursive === true);
 	}
 }
 
-/** Removes the cgroup on all its hierarchies, or on none where processes or, without `recursive`, cgroups are in the way. */
+/** How long the last process may take to give its memory back, in seconds; and what hierarchies may differ by, when one has let it go. */
+const ENDING = 10;
+const MOMENT = 0.25;
+
+/**
+ * Removes the cgroup on all its hierarchies, or on none where processes or, without `recursive`, cgroups are in the way.
+ * A process that is about to end is waited for without the lock.
+ */
 export function removeGroup(group: Group, recursive: boolean) {
+	const deadline = clockGettime(CLOCK_MONOTONIC) + ENDING;
+	for (let pause = 0.001; !whileAlone(() => tryRemove(group, recursive)); pause = Math.min(2 * pause, 0.1)) {
+		if (clockGettime(CLOCK_MONOTONIC) > deadline) throw explainBusy(group, []);
+		sleep(pause);
+	}
+}
+
+/** False where the kernel still counts a process that has ended; then nothing has been removed. */
+function tryRemove(group: Group, recursive: boolean): boolean {
 	const groups = recursive ? subtree(group) : [group];
 	/* Asked first, since a cgroup that is gone from one hierarchy only would be half a cgroup. */
 	const found = groups.map((each) => {
-		const places = group.layout.hierarchies.filter((hierarchy) => isEmpty(each, hierarchy, recursive));
+		const places = everyHierarchy(group.layout).filter((hierarchy) => isEmpty(each, hierarchy, recursive));
 		return { each, places };
 	});
 	if (found.every(({ places }) => places.length === 0)) noSuchGroup(group);
-	for (const { each, places } of found) for (const hierarchy of places) removeFolder(each, hierarchy);
+	return found.every(({ each, places }) => places.every((hierarchy, i) => removeFolder(each, hierarchy, i === 0 ? 0 : MOMENT)));
 }
 
 /** True where the cgroup is there, without processes and cgroups below it; false where it is not. Fails where it has some. */
@@ -48,14 +65,17 @@ function isEmpty(group: Group, hierarchy: Hierarchy, recursive: boolean): boolea
 	return true;
 }
 
-function removeFolder(group: Group, hierarchy: Hierarchy) {
+/** False where it was busy for `patience` seconds with a process that is on its way out. */
+function removeFolder(group: Group, hierarchy: Hierarchy, patience: number): boolean {
 	const folder = folderIn(group, hierarchy);
 	for (let pause = 0.001; ; pause *= 2) {
 		const result = tryChange("rmdir", SYS_unlinkat, AT_FDCWD, folder, AT_REMOVEDIR);
-		if (result >= 0 || result === -ENOENT) return;
+		if (result >= 0 || result === -ENOENT) return true;
 		if (result !== -EBUSY) throw explain(new SysError("rmdir", -result, folder), group, hierarchy);
 		/* The last process has ended, but is not reaped yet or still on its way out. */
-		if (pause > 1 || (readTrimmed(`${folder}/cgroup.procs`) ?? "") !== "" || stat(folder).nlink > 2) throw explainBusy(group, [folder]);
+		if (patience === 0) return false;
+		if (pause > patience || (readTrimmed(`${folder}/cgroup.procs`) ?? "") !== "" || stat(folder).nlink > 2)
+			throw explainBusy(group, [folder]);
 		sleep(pause);
 	}
 }

@@ -4,7 +4,7 @@ import { execvp } from "../../native/linux/process.ts";
 import { strerror } from "../../native/linux/strerror.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { fail, show, UsageError } from "../common/errors.ts";
-import { enter } from "./attach.ts";
+import { checkThawed, enterFirst, enterLast, leave } from "./attach.ts";
 import type { Limits } from "./limits.ts";
 import { hasLimits, type OpenOptions, readGroup } from "./line.ts";
 import { whileKept } from "./lock.ts";
@@ -15,6 +15,7 @@ export interface RunOptions extends OpenOptions {
 	wait?: true;
 	stats?: string;
 	rm?: true;
+	thaw?: true;
 }
 
 /** Enters a cgroup and executes a program in the place of this one. */
@@ -38,14 +39,30 @@ export function readRun({ options, operands }: { options: RunOptions; operands: 
 
 /** Moves this process into the cgroup, which is made if it is not there. */
 export function enterGroup(group: Group, options: RunOptions, limits: Limits) {
+	const leaf = options.leaf === true;
+	checkThawed(group, options.thaw === true);
 	/* Most often it is there already, and entering it is all: then nothing is asked of the kernel first. */
 	if (!hasLimits(limits) && options.controllers === undefined) {
 		checkOurs(group, options);
-		if (whileKept(() => enter(group, options.leaf))) return;
+		if (whileKept(() => enterFirst(group, leaf)) && enterLast(group, leaf)) return;
 	}
-	whileOpen(group, options, limits, {}, () => {
-		if (!enter(group, options.leaf)) fail(`${shownName(group)}: removed while it was entered`);
-	});
+	/* What was just made can be removed again only without this process in it. */
+	const orLeave = (entering: () => boolean) => () => {
+		try {
+			if (!entering()) fail(`${shownName(group)}: removed while it was entered`);
+		} catch (error) {
+			leave(group);
+			throw error;
+		}
+	};
+	const last = orLeave(() => enterLast(group, leaf));
+	whileOpen(
+		group,
+		options,
+		limits,
+		{ last },
+		orLeave(() => enterFirst(group, leaf)),
+	);
 }
 
 /** Becomes the program. Fails as a shell does: 127 if there is none, 126 if it cannot be executed. */

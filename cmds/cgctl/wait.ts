@@ -41,7 +41,6 @@ import { warn } from "../common/tool.ts";
 import { formatSize } from "../common/units.ts";
 import { processesOf, subtree } from "./files.ts";
 import { killGroup } from "./kill.ts";
-import { whileAlone } from "./lock.ts";
 import { type OomKill, oomKillCount, oomKills, openKernelLog } from "./oom.ts";
 import { whileOpen } from "./open.ts";
 import { type Group, shownName } from "./path.ts";
@@ -160,7 +159,7 @@ function removeAfter(group: Group, isNew: boolean) {
 		if (isNew) killGroup(group, 10);
 		else if (subtree(group).some((each) => processesOf(each).length > 0))
 			throw new ToolError(`${shownName(group)}: not removed: it was there before, and others are in it`);
-		whileAlone(() => removeGroup(group, true));
+		removeGroup(group, true);
 	} catch (error) {
 		if (!(error instanceof Error)) throw error;
 		warn("tscgctl", error.message);

@@ -5,7 +5,7 @@
  */
 import * as host from "#host";
 import type { Argument } from "../host/host.d.ts";
-import { EAGAIN, EEXIST, ENOENT, ENOSYS, ENOTDIR, ESRCH } from "./errno.ts";
+import { EACCES, EAGAIN, EEXIST, ENOENT, ENOSYS, ENOTDIR, ESRCH } from "./errno.ts";
 import * as nr from "./nr.ts";
 import { getU64, struct } from "./struct.ts";
 import { call, change, dryRun, isDryRun, SysError, tryCall, tryChange } from "./syscall.ts";
@@ -403,6 +403,7 @@ export function flock(fd: number, operation: number) {
 	call("flock", nr.SYS_flock, fd, operation);
 }
 
+const F_OFD_SETLK = 37;
 const F_OFD_SETLKW = 38;
 export const F_RDLCK = 0;
 export const F_WRLCK = 1;
@@ -423,6 +424,15 @@ export const flockStruct = /* @__PURE__ */ struct([
  */
 export function setOfdLock(fd: number, type: number, start: number, length: number) {
 	call("fcntl", nr.SYS_fcntl, fd, F_OFD_SETLKW, flockStruct.pack({ l_type: type, l_start: start, l_len: length }));
+}
+
+/** The same without waiting: false where someone else has a lock in the way. */
+export function tryOfdLock(fd: number, type: number, start: number, length: number): boolean {
+	const lock = flockStruct.pack({ l_type: type, l_start: start, l_len: length });
+	const result = tryCall("fcntl", nr.SYS_fcntl, fd, F_OFD_SETLK, lock);
+	if (result === -EAGAIN || result === -EACCES) return false;
+	if (result < 0) throw new SysError("fcntl(F_OFD_SETLK)", -result);
+	return true;
 }
 
 export function fsync(fd: number) {

@@ -12,6 +12,7 @@
  *   now         the time, in microseconds
  */
 
+import { blocking } from "./cgctl/blocking.ts";
 import { names } from "./cgctl/names.ts";
 
 export interface Behaviour {
@@ -503,4 +504,5 @@ sleep 100 & q=$!; tscgctl join web $q; echo $?; tscgctl join --leaf web $q; echo
 		stdout: "entered\n",
 	},
 	...names,
+	...blocking,
 ];

@@ -9,6 +9,7 @@
  *   load open PATH         opens a file, and says what came of it
  *   load write PATH KIB    writes to a disk, past the page cache, and says how many bytes a second
  *   load threads N SECONDS so many threads that wait
+ *   load lock PATH SECONDS holds a lock on a file's second byte, as a stuck tscgctl would
  *   load as ID PROGRAM ... executes a program as an ordinary user
  */
 #define _GNU_SOURCE
@@ -130,6 +131,14 @@ int main(int count, char **argument)
             pthread_create(&thread, NULL, wait_a_while, (void *)(size_t)atol(argument[3]));
         printf("threads %ld\n", number);
         fflush(stdout);
+        sleep(atoi(argument[3]));
+        return 0;
+    }
+    if (!strcmp(what, "lock") && count > 3) {
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1, .l_len = 1 };
+        int fd = open(argument[2], O_RDWR | O_CREAT, 0600);
+        if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock))
+            return 1;
         sleep(atoi(argument[3]));
         return 0;
     }
