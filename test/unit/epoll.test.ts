@@ -1,0 +1,102 @@
+/** Waiting for many descriptors, and moving bytes between them. */
+import t from "tap";
+import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll } from "../../native/linux/epoll.ts";
+import { EAGAIN, EBADF, EEXIST, EINVAL } from "../../native/linux/errno.ts";
+import { close, O_NONBLOCK, pipe, read, write } from "../../native/linux/fs.ts";
+import { AF_UNIX } from "../../native/linux/sockaddr.ts";
+import { SHUT_WR, SOCK_NONBLOCK, SOCK_STREAM, shutdown, socketpair, tryRecv, trySend } from "../../native/linux/socket.ts";
+import { getPipeSize, SPLICE_F_MOVE, SPLICE_F_NONBLOCK, setPipeSize, trySplice, tryTee } from "../../native/linux/splice.ts";
+import { readTimer, setTimer, timerfd } from "../../native/linux/timerfd.ts";
+
+t.test("each event tells what it is of, in both of its numbers", async (t) => {
+	const poller = epoll(4);
+	const pipes = [0, 1, 2].map(() => pipe());
+	pipes.forEach(({ reader }, i) => poller.add(reader, EPOLLIN, 2 ** 32 - 1 - i, 2 ** 31 + i));
+	t.equal(poller.wait(0), 0);
+	write(pipes[2]?.writer as number, "x");
+	t.equal(poller.wait(-1), 1);
+	t.same([poller.events(0), poller.kind(0), poller.index(0)], [EPOLLIN, 2 ** 32 - 3, 2 ** 31 + 2]);
+	write(pipes[0]?.writer as number, "x");
+	const seen = Array.from({ length: poller.wait(0) }, (_, i) => poller.index(i) - 2 ** 31);
+	t.same(seen.sort(), [0, 2]);
+	poller.modify(pipes[0]?.reader as number, EPOLLIN, 7, 8);
+	poller.remove(pipes[2]?.reader as number);
+	t.equal(poller.wait(0), 1);
+	t.same([poller.kind(0), poller.index(0)], [7, 8]);
+	t.equal(poller.tryAdd(pipes[0]?.reader as number, EPOLLIN, 0, 0), -EEXIST);
+	t.throws(() => poller.add(-1, EPOLLIN, 0, 0), /epoll_ctl: Bad file descriptor/);
+	t.equal(poller.tryAdd(-1, EPOLLIN, 0, 0), -EBADF);
+	close(pipes[1]?.writer as number);
+	t.equal(poller.wait(0), 2);
+	for (const { reader } of pipes) close(reader);
+	t.equal(poller.wait(0), 0);
+	close(pipes[0]?.writer as number);
+	close(pipes[2]?.writer as number);
+	close(poller.fd);
+});
+
+t.test("with EPOLLET what is ready is told once, and again when more comes", async (t) => {
+	const poller = epoll(4);
+	const [left, right] = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
+	poller.add(right, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, 0, 0);
+	t.equal(poller.wait(0), 1);
+	t.equal(poller.events(0), EPOLLOUT);
+	t.equal(poller.wait(0), 0);
+	trySend(left, new Uint8Array(3), 0);
+	t.equal(poller.wait(0), 1);
+	t.equal(poller.events(0), EPOLLIN | EPOLLOUT);
+	t.equal(poller.wait(0), 0);
+	shutdown(left, SHUT_WR);
+	t.equal(poller.wait(0), 1);
+	t.equal(poller.events(0), EPOLLIN | EPOLLOUT | EPOLLRDHUP);
+	close(left);
+	t.equal(poller.wait(0), 1);
+	t.equal(poller.events(0) & EPOLLHUP, EPOLLHUP);
+	t.equal(poller.events(0) & EPOLLERR, 0);
+	close(right);
+	close(poller.fd);
+});
+
+t.test("bytes move from a socket through a pipe to a socket", async (t) => {
+	const [source, from] = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
+	const [to, sink] = socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK);
+	const { reader, writer } = pipe(O_NONBLOCK);
+	const flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
+	t.equal(trySplice(from, writer, 65536, flags), -EAGAIN);
+	const sent = Uint8Array.from({ length: 5000 }, (_, i) => i & 255);
+	t.equal(trySend(source, sent, 0), 5000);
+	t.equal(trySplice(from, writer, 65536, flags), 5000);
+	const copy = pipe(O_NONBLOCK);
+	t.equal(tryTee(reader, copy.writer, 5000, flags), 5000);
+	t.equal(trySplice(reader, to, 65536, flags), 5000);
+	const into = new Uint8Array(8192);
+	t.equal(tryRecv(sink, into, 0), 5000);
+	t.same(into.subarray(0, 5000), sent);
+	t.equal(read(copy.reader, into), 5000);
+	t.same(into.subarray(0, 5000), sent);
+	shutdown(source, SHUT_WR);
+	t.equal(trySplice(from, writer, 65536, flags), 0);
+	t.equal(trySplice(from, to, 1, flags), -EINVAL);
+	t.equal(setPipeSize(writer, 8000), 8192);
+	t.equal(getPipeSize(reader), 8192);
+	for (const fd of [source, from, to, sink, reader, writer, copy.reader, copy.writer]) close(fd);
+});
+
+t.test("a timer fires in time, and again at its interval", async (t) => {
+	const fd = timerfd();
+	const poller = epoll(1);
+	poller.add(fd, EPOLLIN, 0, 0);
+	t.equal(poller.wait(20), 0);
+	const from = process.hrtime.bigint();
+	setTimer(fd, 0.05, 0.01);
+	t.equal(poller.wait(1000), 1);
+	const passed = Number(process.hrtime.bigint() - from) / 1e6;
+	t.ok(passed >= 50, `${passed} ms`);
+	t.ok(readTimer(fd) >= 1);
+	t.equal(readTimer(fd), 0);
+	t.equal(poller.wait(1000), 1);
+	setTimer(fd, 0);
+	t.equal(poller.wait(30), 0);
+	close(fd);
+	close(poller.fd);
+});
