@@ -78,7 +78,7 @@ export function epoll(count: number): Epoll {
 		wait(milliseconds) {
 			const result = host.syscall(nr.SYS_epoll_pwait, fd, readyAt, count, milliseconds, null, 8);
 			if (result < 0 && result !== -EINTR) throw new SysError("epoll_pwait", -result);
-			return result < 0 ? 0 : result;
+			return Math.max(result, 0);
 		},
 		events: (i) => ready[i * step] as number,
 		kind: (i) => ready[i * step + data + 1] as number,

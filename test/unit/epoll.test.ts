@@ -11,7 +11,7 @@ import { readTimer, setTimer, timerfd } from "../../native/linux/timerfd.ts";
 t.test("each event tells what it is of, in both of its numbers", async (t) => {
 	const poller = epoll(4);
 	const pipes = [0, 1, 2].map(() => pipe());
-	pipes.forEach(({ reader }, i) => poller.add(reader, EPOLLIN, 2 ** 32 - 1 - i, 2 ** 31 + i));
+	for (const [i, { reader }] of pipes.entries()) poller.add(reader, EPOLLIN, 2 ** 32 - 1 - i, 2 ** 31 + i);
 	t.equal(poller.wait(0), 0);
 	write(pipes[2]?.writer as number, "x");
 	t.equal(poller.wait(-1), 1);
