@@ -2,25 +2,6 @@
  * tscgctl: cgroups of v1, v2 and both. The verbs that others wait for, in scripts and pipes, are here; those for people are
  * in verbs.ts, made when one of them is called.
  */
-/* Parts of their own (native/build.mjs), for the runs that need them. */
-import "./apply.ts";
-import "./convert.ts";
-import "./delegate.ts";
-import "./devices.ts";
-import "./explain.ts";
-import "./freeze.ts";
-import "./get.ts";
-import "./info.ts";
-import "./limits.ts";
-import "./ls.ts";
-import "./make.ts";
-import "./open.ts";
-import "./ps.ts";
-import "./recover.ts";
-import "./snapshot.ts";
-import "./stat.ts";
-import "./top.ts";
-import "./watch.ts";
 import { options } from "../common/options.ts";
 import { abandonRecords } from "../common/record.ts";
 import { command, main } from "../common/tool.ts";

@@ -2,11 +2,6 @@
 import { exit } from "../../native/linux/process.ts";
 import { UsageError } from "../common/errors.ts";
 import { command, main, print } from "../common/tool.ts";
-/* Parts of their own (native/build.mjs): most runs need none of these. */
-import "./hooks.ts";
-import "./jobcontrol.ts";
-import "./rest.ts";
-import "./zombies.ts";
 import { licenseText } from "./license.ts";
 import { details, examples, statuses } from "./manual.ts";
 import { optionTable } from "./options.ts";

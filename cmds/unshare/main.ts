@@ -1,19 +1,6 @@
 /** tsunshare: namespaces, made (unshare), entered (enter) and listed (ls); and sandboxes, which are made of them. */
 import { options } from "../common/options.ts";
 import { command, main } from "../common/tool.ts";
-/* Parts that are loaded when they are called: the build finds them here. */
-import "./enter.ts";
-import "./family.ts";
-import "./gc.ts";
-import "./idmap.ts";
-import "./inspect.ts";
-import "./keep-capabilities.ts";
-import "./kill.ts";
-import "./list.ts";
-import "./ls.ts";
-import "./persist.ts";
-import "./start.ts";
-import "./wait.ts";
 import { sandbox } from "./sandbox.ts";
 import { isSandbox, sandboxOptions } from "./sandbox-options.ts";
 import { unshareCommand } from "./unshare.ts";

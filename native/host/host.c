@@ -286,18 +286,27 @@ static JSValue host_environ(JSContext *ctx, JSValueConst this, int count, JSValu
     return string_array(ctx, environ, entries);
 }
 
-/* Runs part N of the bundle (tool.h), once: native/build.mjs calls it where a command needs that part. */
+/* Adds the intrinsics that a part uses and none before it did. */
+static void add_intrinsics(JSContext *ctx, unsigned wanted)
+{
+    static unsigned added;
+
+    tool_intrinsics(ctx, wanted & ~added);
+    added |= wanted;
+}
+
+/* Runs part N of the bundle (tool.h), once: the stubs of native/split.mjs call it where a command needs that part. */
 static JSValue host_load(JSContext *ctx, JSValueConst this, int count, JSValueConst *values)
 {
-    static uint64_t loaded;
     uint32_t part;
     JSValue script;
 
     if (JS_ToUint32(ctx, &part, values[0]) || part >= tool_part_count)
         return JS_ThrowRangeError(ctx, "load: no such part");
-    if (loaded & 1ull << part)
+    if (tool_part_loaded[part])
         return JS_UNDEFINED;
-    loaded |= 1ull << part;
+    tool_part_loaded[part] = 1;
+    add_intrinsics(ctx, tool_parts[part].intrinsics);
     script = JS_ReadObject(ctx, tool_parts[part].start, tool_parts[part].end - tool_parts[part].start, JS_READ_OBJ_BYTECODE);
     return JS_IsException(script) ? script : JS_EvalFunction(ctx, script);
 }
@@ -412,7 +421,7 @@ int main(int argc, char **argv)
                            JS_READ_OBJ_BYTECODE | JS_READ_OBJ_ROM_DATA);
     if (JS_IsException(script))
         die(ctx);
-    tool_intrinsics(ctx);
+    add_intrinsics(ctx, tool_parts[0].intrinsics);
     host_object(ctx);
     result = JS_EvalFunction(ctx, script);
     if (JS_IsException(result))

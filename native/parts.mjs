@@ -1,0 +1,81 @@
+/**
+ * What is loaded on demand, and how much every run may load.
+ *
+ * A part is a module that exports functions only. Its code is read, and costs time and memory, when one of its functions is called
+ * for the first time; who imports it need not know. `budget` is the most bytes of bytecode that a tool's part 0 (what every run
+ * loads) may have: today's figure and a little. Folders make no difference.
+ *
+ * A tool's parts are given by their place in cmds/NAME; those elsewhere by their whole path, which starts with `cmds/` or `native/`.
+ * The build fails where a part is loaded by every run all the same, or exports something else, or is not there, and over budget.
+ */
+
+/** What a tool that is not listed may have. */
+export const defaultBudget = 60_000;
+
+/** The parts that each tool has, as far as it imports them: the help, the values of options, records, and what an error or --trace prints. */
+export const common = [
+	"cmds/common/help",
+	"cmds/common/hints",
+	"cmds/common/record",
+	"cmds/common/values",
+	"native/linux/strerror",
+	"native/linux/trace",
+];
+
+export const tools = {
+	initd: {
+		budget: 28_000,
+		parts: ["hooks", "jobcontrol", "license", "manual", "rest", "zombies"],
+	},
+	cgctl: {
+		budget: 42_000,
+		parts: [
+			"apply",
+			"convert",
+			"create",
+			"delegate",
+			"devices",
+			"explain",
+			"freeze",
+			"get",
+			"info",
+			"join",
+			"kill",
+			"limits",
+			"ls",
+			"make",
+			"open",
+			"ps",
+			"recover",
+			"rm",
+			"run",
+			"set",
+			"snapshot",
+			"stat",
+			"top",
+			"verbs",
+			"wait",
+			"watch",
+		],
+	},
+	unshare: {
+		budget: 40_000,
+		parts: [
+			"enter",
+			"family",
+			"gc",
+			"idmap",
+			"inspect",
+			"keep-capabilities",
+			"kill",
+			"list",
+			"ls",
+			"persist",
+			"sandbox",
+			"start",
+			"unshare",
+			"verbs",
+			"wait",
+		],
+	},
+};
