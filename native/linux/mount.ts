@@ -107,12 +107,12 @@ export const FSCONFIG_SET_FD = 5;
 export const FSCONFIG_CMD_CREATE = 6;
 
 /** What `fsopen` of a dry run stands for. */
-const SOME_FD = 3;
+const someFd = 3;
 
 /** fsopen(2): the context of a new file system of a type. Linux 5.2. */
 export function fsopen(type: string): number {
 	const context = change("fsopen", nr.SYS_fsopen, type, FSOPEN_CLOEXEC);
-	return isDryRun() ? SOME_FD : context;
+	return isDryRun() ? someFd : context;
 }
 
 /**
@@ -134,7 +134,7 @@ export function tryCreate(context: number): number {
 /** fsmount(2): the file system that a context has made, as a detached mount with MOUNT_ATTR_* `attributes`. */
 export function fsmountContext(context: number, attributes = 0): number {
 	const mounted = change("fsmount", nr.SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
-	return isDryRun() ? SOME_FD + 1 : mounted;
+	return isDryRun() ? someFd + 1 : mounted;
 }
 
 /** What the kernel has to say of a context, oldest first: `e overlay: Unknown parameter 'x'` (e error, w warning, i information). */

@@ -49,6 +49,7 @@ t.test("a line of mountinfo has its fields, none or several optional ones", asyn
 			type: "ext3",
 			source: "/dev/root",
 			superOptions: "rw,errors=continue",
+			superOptionList: ["rw", "errors=continue"],
 		},
 		{
 			id: 22,
@@ -61,6 +62,7 @@ t.test("a line of mountinfo has its fields, none or several optional ones", asyn
 			type: "proc",
 			source: "proc",
 			superOptions: "rw",
+			superOptionList: ["rw"],
 		},
 		{
 			id: 23,
@@ -73,6 +75,7 @@ t.test("a line of mountinfo has its fields, none or several optional ones", asyn
 			type: "nsfs",
 			source: "nsfs",
 			superOptions: "rw",
+			superOptionList: ["rw"],
 		},
 	]);
 	t.same(parseMountinfo(""), []);
