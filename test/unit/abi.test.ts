@@ -97,6 +97,7 @@ const STRUCTS: Record<string, Declared> = {
 	"capability.header": { type: "struct __user_cap_header_struct" },
 	"fs.flockStruct": { type: "struct flock" },
 	"fs.statxStruct": { type: "struct statx", ours: ["__spare3"] },
+	"quota.fsQuotaStat": { type: "struct fs_quota_stat", partial: true },
 	"loopback.ifreqFlags": { type: "struct ifreq", ours: ["ifr_pad"] },
 	"namespace.nsfsFileHandle": {},
 	"sockmsg.mmsghdr": { type: "struct mmsghdr", ours: ["padding"] },

@@ -15,11 +15,7 @@ import {
 	contextLog,
 	fsmountContext,
 	fsopen,
-	MOUNT_ATTR_NOATIME,
-	MOUNT_ATTR_NOSYMFOLLOW,
 	MOUNT_ATTR_RDONLY,
-	MS_NOATIME,
-	MS_NOSYMFOLLOW,
 	mount,
 	mountSetattr,
 	moveMount,
@@ -33,6 +29,7 @@ import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { joinOptions } from "./option-string.ts";
 import { checkLayers, explain, PROBE } from "./overlay-errors.ts";
 import type { Layer, Overlay } from "./overlay-types.ts";
+import { mountFlags } from "./vfs-options.ts";
 
 /** What fsconfig(2) takes of a text; mount(2) takes a page, with the NUL. */
 const LONGEST_TEXT = 255;
@@ -68,7 +65,7 @@ export function openOverlay(overlay: Overlay): number | undefined {
 
 /** Mounts the overlay on a folder: a path, or an open one (O_PATH). */
 export function mountOverlay(overlay: Overlay, target: Layer) {
-	const on = typeof target === "number" ? target : open(target, O_PATH | O_DIRECTORY);
+	const on = typeof target === "number" ? target : openFolder("target", target, O_PATH);
 	try {
 		const mounted = openOverlay(overlay);
 		if (mounted === undefined) return mountByString(overlay, on);
@@ -117,7 +114,7 @@ function addLayer(context: number, key: string, layer: Layer) {
 		if (result < 0) throw new SysError(key.replace("+", ""), -result, layer as string);
 		return;
 	}
-	const fd = typeof layer === "number" ? layer : openLayer(layer);
+	const fd = typeof layer === "number" ? layer : openFolder(key.replace("+", ""), layer, O_RDONLY);
 	try {
 		let result = tryFsconfig(context, key, fd);
 		/* Before Linux 6.13 a layer is a text only, before 6.15 an O_PATH descriptor is none. */
@@ -128,11 +125,12 @@ function addLayer(context: number, key: string, layer: Layer) {
 	}
 }
 
-function openLayer(path: string): number {
+/** `as` is what an error names it. */
+function openFolder(as: string, path: string, flags: number): number {
 	try {
-		return open(path, O_RDONLY | O_DIRECTORY);
+		return open(path, flags | O_DIRECTORY);
 	} catch (error) {
-		throw error instanceof SysError ? new SysError("layer", error.errno, path) : error;
+		throw error instanceof SysError ? new SysError(as, error.errno, path) : error;
 	}
 }
 
@@ -185,7 +183,7 @@ function mountByString(overlay: Overlay, target: number) {
 		if (!fits(text, LONGEST_OPTIONS)) {
 			const number = (layer: Layer) => {
 				if (typeof layer === "number") return String(layer);
-				opened.push(openLayer(absolute(layer)));
+				opened.push(openFolder("layer", absolute(layer), O_RDONLY));
 				return String(opened[opened.length - 1]);
 			};
 			/* Opened where relative paths mean what the caller means. */
@@ -206,13 +204,4 @@ function mountByString(overlay: Overlay, target: number) {
 		fchdir(here);
 		for (const fd of [...opened, here]) close(fd);
 	}
-}
-
-/** MOUNT_ATTR_* as MS_*: the lowest four are the same. */
-function mountFlags(attributes: number): number {
-	return (
-		(attributes & 15) |
-		((attributes & MOUNT_ATTR_NOATIME) !== 0 ? MS_NOATIME : 0) |
-		((attributes & MOUNT_ATTR_NOSYMFOLLOW) !== 0 ? MS_NOSYMFOLLOW : 0)
-	);
 }

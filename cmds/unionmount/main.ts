@@ -1,0 +1,16 @@
+/** tsunionmount: union mounts, their layers, and images. */
+import { main } from "../common/tool.ts";
+import "./mount/calling-form.ts";
+import "./mount/mount.ts";
+import { mountCommands } from "./mount/verbs.ts";
+
+main({
+	name: "tsunionmount",
+	summary: "Mount layers as one folder, by overlayfs or AUFS; keep layers and images.",
+	examples: [
+		["tsunionmount mount --lower top --lower base --upper data --work work merged", "the layers as one folder, writes go to data"],
+		["tsunionmount -o lowerdir=top:base,upperdir=data,workdir=work merged", "the same, called as fuse-overlayfs"],
+	],
+	statuses: [["32", "As a helper of mount(8), with SOURCE and TARGET: the mount failed."]],
+	commands: mountCommands(),
+});

@@ -1,0 +1,54 @@
+import { fail, show, UsageError } from "../../common/errors.ts";
+import { json, table } from "../../common/table.ts";
+import { print } from "../../common/tool.ts";
+import { type Union, unionAt, unions } from "./unions.ts";
+
+export interface LsOptions {
+	json?: true;
+	pid?: number;
+	noheadings?: true;
+}
+
+/** Lists the union mounts with their layers: all, or those of the targets. */
+export function ls({ options, operands }: { options: LsOptions; operands: string[] }) {
+	if (operands.includes("")) throw new UsageError("ls: a TARGET is empty");
+	const all = unions(options.pid);
+	const found =
+		operands.length === 0
+			? all
+			: operands.map(
+					(target) => unionAt(all, target) ?? fail(`${show(target)}: no union is mounted there`, "`tsunionmount ls` shows those that are"),
+				);
+	if (options.json) return print(json(found.map(facts)));
+	const rows = found.flatMap((union) =>
+		union.layers.map((layer, i) => ({ union: i === 0 ? union : undefined, layer: `${layer.path}=${layer.mode}` })),
+	);
+	print(
+		table(
+			rows,
+			[
+				{ header: "TARGET", value: ({ union }) => union?.target ?? " " },
+				{ header: "TYPE", value: ({ union }) => union?.type ?? " " },
+				{ header: "LAYERS", value: ({ union }) => union?.layers.length ?? " ", right: true },
+				{ header: "LAYER", value: ({ layer }) => layer },
+			],
+			{ header: options.noheadings !== true, wide: true },
+		),
+	);
+}
+
+function facts({ target, type, source, device, readOnly, layers, upperdir, workdir, options }: Union) {
+	return {
+		target,
+		type,
+		source,
+		device,
+		readonly: readOnly,
+		lowerdir: layers.filter(({ path, mode }) => path !== upperdir && mode !== "data").map(({ path }) => path),
+		datadir: layers.filter(({ mode }) => mode === "data").map(({ path }) => path),
+		upperdir: upperdir ?? null,
+		workdir: workdir ?? null,
+		layers,
+		options,
+	};
+}
