@@ -2,7 +2,7 @@
 import * as host from "#host";
 import { close, O_RDONLY, open, read, statIfAny } from "../../native/linux/fs.ts";
 import { processStat } from "../../native/linux/proc.ts";
-import { getNetnsid } from "../../native/linux/rtnetlink.ts";
+import { getNetnsid } from "../../native/linux/route/nsid.ts";
 import { findUser } from "../common/accounts.ts";
 import { ignoreErrors } from "./ls-errors.ts";
 import { type Namespace, openNamespace } from "./ls-namespaces.ts";

@@ -74,10 +74,18 @@ export function tryChange(name: string, nr: number, a?: Argument, b?: Argument, 
 	return 0;
 }
 
-/** A step that is more than one call, for people: `write /proc/self/uid_map "0 1000 1"`. True if it must not be done. */
-export function dryRun(line: string): boolean {
-	if (mode.dryRun) print(1, line);
+/**
+ * A step that is more than one call, for people: `write /proc/self/uid_map "0 1000 1"`, or what makes the line if it is
+ * wanted. True if it must not be done.
+ */
+export function dryRun(line: string | (() => string)): boolean {
+	if (mode.dryRun) print(1, typeof line === "string" ? line : line());
 	return mode.dryRun;
+}
+
+/** A line of the trace that says what the calls before it have done. */
+export function note(line: () => string) {
+	if (mode.trace) print(2, line());
 }
 
 function check(result: number, name: string, a?: Argument, b?: Argument, c?: Argument, d?: Argument, e?: Argument, f?: Argument): number {

@@ -30,7 +30,7 @@ const HEADERS = [
 	linux/random linux/reboot linux/resource linux/sched linux/seccomp linux/securebits linux/signalfd linux/stat linux/time linux/timerfd
 	linux/tty linux/types linux/utsname linux/wait linux/xattr`,
 	`sys/socket netinet/in linux/ioctl linux/dm-ioctl linux/if linux/if_addr linux/if_arp linux/if_bridge linux/if_link linux/if_packet linux/if_tun
-	linux/in linux/inet_diag linux/neighbour linux/net_namespace linux/netfilter linux/netfilter_ipv4
+	linux/in linux/inet_diag linux/ip linux/neighbour linux/net_namespace linux/netfilter linux/netfilter_ipv4
 	linux/netfilter/nf_conntrack_common linux/netfilter/nf_conntrack_tuple_common linux/netfilter/nf_nat linux/netfilter/nf_tables
 	linux/netfilter/nfnetlink linux/netfilter/nfnetlink_conntrack linux/netlink linux/pkt_sched linux/rtnetlink linux/sock_diag
 	linux/sockios linux/tcp linux/udp linux/veth linux/vm_sockets`,
@@ -62,9 +62,6 @@ const NEWER: Record<string, string> = {
 
 /** Constants that are ours. */
 const OURS: Record<string, string> = {
-	ATTRIBUTE: "rtnetlink.ts: where it is in the message",
-	LENGTH: "rtnetlink.ts: the message's",
-	VALUE: "rtnetlink.ts: where it is in the message",
 	LOG_SIZE: "bpf.ts: how much of the verifier's log is kept",
 	HEADER: "sockmsg.ts: the size of struct cmsghdr",
 	SCM_MAX_FD: "include/net/scm.h, which is the kernel's own",
