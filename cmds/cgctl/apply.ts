@@ -1,9 +1,9 @@
 /** Giving a cgroup its limits. */
 import { EBUSY, ENOENT } from "../../native/linux/errno.ts";
-import { writeKernelFile } from "../../native/linux/fs.ts";
+import { writeKernelFile } from "../../native/linux/fd.ts";
 import { isDryRun, SysError } from "../../native/linux/syscall.ts";
+import { warn } from "../common/command-line/tool.ts";
 import { fail } from "../common/errors.ts";
-import { warn } from "../common/tool.ts";
 import { formatSize } from "../common/units.ts";
 import { applyDevices, checkDevices } from "./devices.ts";
 import { diskNumber } from "./disk.ts";

@@ -2,7 +2,7 @@
 
 import { folderOnMount, type Hierarchy, hierarchyFor, parseMemberships } from "../../native/linux/cgroup.ts";
 import { ENODEV, ENOENT } from "../../native/linux/errno.ts";
-import { close, O_WRONLY, open, readFileIfAny, writeKernelFile } from "../../native/linux/fs.ts";
+import { close, O_WRONLY, open, readFileIfAny, writeKernelFile } from "../../native/linux/fd.ts";
 import { SYS_write } from "../../native/linux/nr.ts";
 import { dryRun, isDryRun, SysError, tryCall } from "../../native/linux/syscall.ts";
 import { ToolError } from "../common/errors.ts";

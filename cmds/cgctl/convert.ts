@@ -9,11 +9,11 @@
  */
 
 import * as host from "#host";
-import { readAll, readFile } from "../../native/linux/fs.ts";
+import { readAll, readFile } from "../../native/linux/fd.ts";
 import { exit } from "../../native/linux/process.ts";
+import { notA } from "../common/command-line/options.ts";
+import { print, warn } from "../common/command-line/tool.ts";
 import { fail, UsageError } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
-import { print, warn } from "../common/tool.ts";
 import { parseSize } from "../common/units.ts";
 import { limitsFrom, optionsFor } from "./current.ts";
 import type { Limits } from "./limits.ts";

@@ -1,7 +1,8 @@
-import { chmod, chown, readdir, S_IFMT, S_IFREG, statIfAny } from "../../native/linux/fs.ts";
+import { readdir } from "../../native/linux/fd.ts";
+import { chmod, chown, S_IFMT, S_IFREG, statIfAny } from "../../native/linux/stat.ts";
 import { parseUser } from "../common/accounts.ts";
+import { notA } from "../common/command-line/options.ts";
 import { fail, show, UsageError } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 import { type OpenOptions, readGroup } from "./line.ts";
 import { whileOpen } from "./open.ts";
 import { type Group, placesOf } from "./path.ts";

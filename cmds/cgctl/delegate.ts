@@ -1,4 +1,5 @@
-import { chown, readFileIfAny } from "../../native/linux/fs.ts";
+import { readFileIfAny } from "../../native/linux/fd.ts";
+import { chown } from "../../native/linux/stat.ts";
 import { isDryRun } from "../../native/linux/syscall.ts";
 import { UsageError } from "../common/errors.ts";
 import { readUser } from "./create.ts";

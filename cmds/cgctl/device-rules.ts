@@ -5,7 +5,7 @@
  * A list is kept in a normal form: its first rule is `allow a` or `deny a` and decides what no other does; no rule is
  * in it that decides nothing.
  */
-import { S_IFBLK, S_IFCHR, S_IFMT, stat } from "../../native/linux/fs.ts";
+import { S_IFBLK, S_IFCHR, S_IFMT, stat } from "../../native/linux/stat.ts";
 import { fail, show, UsageError } from "../common/errors.ts";
 
 /** DEVCG_ACC_* of the kernel's security/device_cgroup.c, BPF_DEVCG_ACC_* of linux/bpf.h. */

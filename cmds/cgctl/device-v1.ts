@@ -6,7 +6,8 @@
  * whatever is forbidden. A child may have what its parent has, at most.
  */
 import { EINVAL, EPERM } from "../../native/linux/errno.ts";
-import { exists, readFile, writeKernelFile } from "../../native/linux/fs.ts";
+import { readFile, writeKernelFile } from "../../native/linux/fd.ts";
+import { exists } from "../../native/linux/stat.ts";
 import { isDryRun, SysError } from "../../native/linux/syscall.ts";
 import { fail, show } from "../common/errors.ts";
 import { addRule, covers, type DeviceRule, everything, formatDevice, formatRule, meet, normalise, parseRule } from "./device-rules.ts";

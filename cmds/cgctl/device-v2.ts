@@ -18,7 +18,8 @@ import {
 	progReplace,
 } from "../../native/linux/bpf.ts";
 import { EINVAL, EPERM } from "../../native/linux/errno.ts";
-import { CGROUP2_SUPER_MAGIC, close, exists, fileSystemType, O_DIRECTORY, O_RDONLY, open } from "../../native/linux/fs.ts";
+import { close, O_DIRECTORY, O_RDONLY, open } from "../../native/linux/fd.ts";
+import { CGROUP2_SUPER_MAGIC, exists, fileSystemType } from "../../native/linux/stat.ts";
 import { isDryRun, SysError } from "../../native/linux/syscall.ts";
 import { fail, show } from "../common/errors.ts";
 import { deviceProgram, PROGRAM_NAME, rulesOf } from "./device-program.ts";

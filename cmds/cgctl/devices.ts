@@ -1,9 +1,9 @@
 /** `tscgctl devices`: which devices the processes of a cgroup may read, write and make nodes of. */
-import { exists } from "../../native/linux/fs.ts";
+import { exists } from "../../native/linux/stat.ts";
 import { isDryRun } from "../../native/linux/syscall.ts";
+import { print, warn } from "../common/command-line/tool.ts";
 import { fail, show, UsageError } from "../common/errors.ts";
 import { json } from "../common/table.ts";
-import { print, warn } from "../common/tool.ts";
 import { type DeviceRule, everything, formatDevice, formatRule, normalise, parseRule } from "./device-rules.ts";
 import { addRulesV1, clearRulesV1, readRulesV1, setRulesV1 } from "./device-v1.ts";
 import { addRulesV2, clearRulesV2, readRulesV2, setRulesV2 } from "./device-v2.ts";

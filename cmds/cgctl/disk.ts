@@ -1,6 +1,7 @@
 /** The disk that a person means: for the rate limits of blkio and io, which know whole disks by their numbers. */
-import { readFileIfAny, S_IFBLK, S_IFMT, statIfAny } from "../../native/linux/fs.ts";
+import { readFileIfAny } from "../../native/linux/fd.ts";
 import { mountinfo } from "../../native/linux/mount.ts";
+import { S_IFBLK, S_IFMT, statIfAny } from "../../native/linux/stat.ts";
 import { fail, show } from "../common/errors.ts";
 
 /** The number (`8:0`) of a disk, given as a number, a node (/dev/sda1) or a mount point. A partition means its disk. */

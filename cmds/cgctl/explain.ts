@@ -1,9 +1,9 @@
 /** What the kernel's refusals mean for a cgroup, and the remedy. */
 
 import type { Hierarchy } from "../../native/linux/cgroup.ts";
+import { geteuid } from "../../native/linux/credential.ts";
 import { EACCES, EAGAIN, EBUSY, EINVAL, ENOSPC, EPERM, ERANGE, EROFS, ESRCH } from "../../native/linux/errno.ts";
 import { statusField } from "../../native/linux/proc.ts";
-import { geteuid } from "../../native/linux/process.ts";
 import type { SysError } from "../../native/linux/syscall.ts";
 import { ToolError } from "../common/errors.ts";
 import { formatSize } from "../common/units.ts";

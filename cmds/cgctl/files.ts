@@ -1,7 +1,8 @@
 /** What is in a cgroup: the cgroups below it, and processes. */
 import { EACCES } from "../../native/linux/errno.ts";
-import { readdir, S_IFDIR, S_IFMT, statIfAny } from "../../native/linux/fs.ts";
+import { readdir } from "../../native/linux/fd.ts";
 import { processStat } from "../../native/linux/proc.ts";
+import { S_IFDIR, S_IFMT, statIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { show } from "../common/errors.ts";
 import { type Group, placesOf } from "./path.ts";

@@ -2,8 +2,10 @@
  * Stopping and continuing all processes of a cgroup: v1's freezer controller (freezer.state), v2's cgroup.freeze. Both
  * hold for the cgroups below too, and for processes that are forked or join meanwhile.
  */
-import { writeKernelFile } from "../../native/linux/fs.ts";
-import { CLOCK_MONOTONIC, clockGettime, getpid, sleep } from "../../native/linux/process.ts";
+
+import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../native/linux/clock.ts";
+import { writeKernelFile } from "../../native/linux/fd.ts";
+import { getpid } from "../../native/linux/process.ts";
 import { isDryRun, SysError } from "../../native/linux/syscall.ts";
 import { fail, UsageError } from "../common/errors.ts";
 import { explain } from "./explain.ts";

@@ -1,8 +1,9 @@
-import { readdir, S_IFMT, S_IFREG, statIfAny } from "../../native/linux/fs.ts";
+import { readdir } from "../../native/linux/fd.ts";
+import { S_IFMT, S_IFREG, statIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { print, warn } from "../common/command-line/tool.ts";
 import { fail, UsageError } from "../common/errors.ts";
 import { json, table } from "../common/table.ts";
-import { print, warn } from "../common/tool.ts";
 import { noSuchKey, sourceOf } from "./apply.ts";
 import { readWords, v2Facts } from "./convert.ts";
 import { limitsFrom, optionsFor } from "./current.ts";

@@ -1,7 +1,7 @@
 import { hierarchyName } from "../../native/linux/cgroup.ts";
-import { readFileIfAny } from "../../native/linux/fs.ts";
+import { readFileIfAny } from "../../native/linux/fd.ts";
+import { print } from "../common/command-line/tool.ts";
 import { json, table } from "../common/table.ts";
-import { print } from "../common/tool.ts";
 import { findLayout } from "./layout.ts";
 import { groupAt, isThere, type PathOptions, placesOf } from "./path.ts";
 

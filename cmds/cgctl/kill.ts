@@ -1,10 +1,12 @@
 /** Signals for all processes of a cgroup and of those below it; with SIGKILL until none is left. */
-import { writeKernelFile } from "../../native/linux/fs.ts";
-import { CLOCK_MONOTONIC, clockGettime, getpid, killIfAny, sleep } from "../../native/linux/process.ts";
+
+import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../native/linux/clock.ts";
+import { writeKernelFile } from "../../native/linux/fd.ts";
+import { getpid, killIfAny } from "../../native/linux/process.ts";
 import { SIGKILL, signalName, signalNumber } from "../../native/linux/signal.ts";
 import { dryRun } from "../../native/linux/syscall.ts";
+import { notA } from "../common/command-line/options.ts";
 import { fail, UsageError } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 import { parseDuration } from "../common/units.ts";
 import { leave } from "./attach.ts";
 import { nameProcesses, processesOf, subtree } from "./files.ts";

@@ -1,6 +1,7 @@
 /** The limits that options ask for: read from their text, checked, in the kernel's units. What becomes of them on v1 and v2 is plan.ts. */
+
+import { notA } from "../common/command-line/options.ts";
 import { show, UsageError } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 import { parseDuration, parseSize } from "../common/units.ts";
 import { checkDevices } from "./devices.ts";
 import { parseFormula, type WeightFormula } from "./weights.ts";

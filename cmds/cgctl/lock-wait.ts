@@ -1,10 +1,13 @@
 /** Waiting for a lock that somebody else has: says who, and not for ever. */
-import { readdir, readFileIfAny, readlinkIfAny, tryOfdLock } from "../../native/linux/fs.ts";
+
+import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../native/linux/clock.ts";
+import { readdir, readFileIfAny } from "../../native/linux/fd.ts";
+import { tryOfdLock } from "../../native/linux/lock.ts";
 import { processes } from "../../native/linux/proc.ts";
-import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../native/linux/process.ts";
+import { readlinkIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { warn } from "../common/command-line/tool.ts";
 import { fail } from "../common/errors.ts";
-import { warn } from "../common/tool.ts";
 import { nameProcesses } from "./files.ts";
 
 /** After so many seconds one is told who is waited for; and when the same process still has the lock after PATIENCE, it is given up. */

@@ -9,7 +9,8 @@
  * Nothing is done under it that may take as long as somebody else likes: a program of ours that is frozen or stopped with
  * the lock would stop all others. Byte 2 is the lock of who edits v2's device rules.
  */
-import { close, F_RDLCK, F_UNLCK, F_WRLCK, O_CREAT, O_NOFOLLOW, O_RDWR, open, setOfdLock, tryOfdLock } from "../../native/linux/fs.ts";
+import { close, O_CREAT, O_NOFOLLOW, O_RDWR, open } from "../../native/linux/fd.ts";
+import { F_RDLCK, F_UNLCK, F_WRLCK, setOfdLock, tryOfdLock } from "../../native/linux/lock.ts";
 import { isDryRun, SysError } from "../../native/linux/syscall.ts";
 import { ToolError } from "../common/errors.ts";
 import { makeStateFolder, runFolder } from "../common/state.ts";

@@ -1,5 +1,5 @@
+import { print } from "../common/command-line/tool.ts";
 import { json, table } from "../common/table.ts";
-import { print } from "../common/tool.ts";
 import { formatDuration, formatSize } from "../common/units.ts";
 import { childrenOf, processesOf } from "./files.ts";
 import { childOf, existingGroup, type Group, groupAt, type PathOptions, placesOf, plainName } from "./path.ts";

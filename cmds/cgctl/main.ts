@@ -2,9 +2,9 @@
  * tscgctl: cgroups of v1, v2 and both. The verbs that others wait for, in scripts and pipes, are here; those for people are
  * in verbs.ts, made when one of them is called.
  */
-import { options } from "../common/options.ts";
+import { options } from "../common/command-line/options.ts";
+import { command, main } from "../common/command-line/tool.ts";
 import { abandonRecords } from "../common/record.ts";
-import { command, main } from "../common/tool.ts";
 import { create } from "./create.ts";
 import { join } from "./join.ts";
 import { kill } from "./kill.ts";

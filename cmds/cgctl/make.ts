@@ -10,11 +10,11 @@
 
 import { type Hierarchy, hierarchyName } from "../../native/linux/cgroup.ts";
 import { EBUSY, EEXIST, ENOENT, ESRCH } from "../../native/linux/errno.ts";
-import { AT_FDCWD, AT_REMOVEDIR, writeKernelFile } from "../../native/linux/fs.ts";
+import { AT_FDCWD, AT_REMOVEDIR, writeKernelFile } from "../../native/linux/fd.ts";
 import { SYS_mkdirat, SYS_unlinkat } from "../../native/linux/nr.ts";
 import { isDryRun, SysError, tryChange } from "../../native/linux/syscall.ts";
+import { notA } from "../common/command-line/options.ts";
 import { fail } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 import { explain } from "./explain.ts";
 import { nameProcesses } from "./files.ts";
 import { hierarchyOf } from "./layout.ts";

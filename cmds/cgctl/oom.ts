@@ -8,7 +8,7 @@
  * The first line (Linux 5.0) is rate-limited, the second is not, but names no cgroup.
  */
 import * as host from "#host";
-import { O_NONBLOCK, O_RDONLY, open } from "../../native/linux/fs.ts";
+import { O_NONBLOCK, O_RDONLY, open } from "../../native/linux/fd.ts";
 import { SYS_lseek, SYS_read } from "../../native/linux/nr.ts";
 import { SysError, tryCall } from "../../native/linux/syscall.ts";
 import { folderOf, type Group } from "./path.ts";

@@ -1,5 +1,5 @@
 /** The options that verbs share. Values stay text here: limits.ts and path.ts read them, once a verb needs them. */
-import { options } from "../common/options.ts";
+import { options } from "../common/command-line/options.ts";
 
 /** Which cgroup a path names. */
 export const pathOptions = options([

@@ -8,7 +8,8 @@
  */
 
 import type { Hierarchy } from "../../native/linux/cgroup.ts";
-import { getxattrIfAny, S_IFDIR, S_IFMT, setxattr, statIfAny } from "../../native/linux/fs.ts";
+import { S_IFDIR, S_IFMT, statIfAny } from "../../native/linux/stat.ts";
+import { getxattrIfAny, setxattr } from "../../native/linux/xattr.ts";
 import { fail, show, UsageError } from "../common/errors.ts";
 import { getenv } from "../common/state.ts";
 import { everyHierarchy, findLayout, hierarchyOf, type Layout } from "./layout.ts";

@@ -1,7 +1,7 @@
 import { commandLine, processStat, statusField } from "../../native/linux/proc.ts";
+import { print } from "../common/command-line/tool.ts";
 import { UsageError } from "../common/errors.ts";
 import { json, table } from "../common/table.ts";
-import { print } from "../common/tool.ts";
 import { formatSize } from "../common/units.ts";
 import { processesOf, subtree } from "./files.ts";
 import { existingGroup, type PathOptions, plainName } from "./path.ts";

@@ -1,6 +1,6 @@
 /** Reading a cgroup's files. */
 import { ENODEV, EOPNOTSUPP } from "../../native/linux/errno.ts";
-import { readFileIfAny } from "../../native/linux/fs.ts";
+import { readFileIfAny } from "../../native/linux/fd.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { folderOf, type Group } from "./path.ts";
 

@@ -2,7 +2,7 @@
 
 import type { Hierarchy } from "../../native/linux/cgroup.ts";
 import { EBUSY, ENOSPC } from "../../native/linux/errno.ts";
-import { writeKernelFile } from "../../native/linux/fs.ts";
+import { writeKernelFile } from "../../native/linux/fd.ts";
 import type { SysError } from "../../native/linux/syscall.ts";
 import { explainJoin } from "./explain.ts";
 import { childNames } from "./files.ts";

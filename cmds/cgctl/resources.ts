@@ -1,8 +1,8 @@
 /** `set --resources FILE`: the limits of an OCI runtime specification's `linux.resources`, as `runc update -r` takes them. */
 import * as host from "#host";
-import { readAll, readFile } from "../../native/linux/fs.ts";
+import { readAll, readFile } from "../../native/linux/fd.ts";
+import { notA } from "../common/command-line/options.ts";
 import { fail } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 import { checkKey, type IoMax, type Limits, pageSizeName, type Rate } from "./limits.ts";
 
 interface Throttle {

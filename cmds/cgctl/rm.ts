@@ -1,8 +1,9 @@
 import type { Hierarchy } from "../../native/linux/cgroup.ts";
+import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../native/linux/clock.ts";
 import { EBUSY, ENOENT } from "../../native/linux/errno.ts";
-import { AT_FDCWD, AT_REMOVEDIR, stat } from "../../native/linux/fs.ts";
+import { AT_FDCWD, AT_REMOVEDIR } from "../../native/linux/fd.ts";
 import { SYS_unlinkat } from "../../native/linux/nr.ts";
-import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../native/linux/process.ts";
+import { stat } from "../../native/linux/stat.ts";
 import { SysError, tryChange } from "../../native/linux/syscall.ts";
 import { fail, UsageError } from "../common/errors.ts";
 import { explain, explainBusy } from "./explain.ts";

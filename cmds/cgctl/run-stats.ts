@@ -1,7 +1,7 @@
 /** What a program used between its start and its end: the difference of its cgroup's counters. Seconds and bytes. */
 
 import * as host from "#host";
-import { O_RDONLY, O_RDWR, open } from "../../native/linux/fs.ts";
+import { O_RDONLY, O_RDWR, open } from "../../native/linux/fd.ts";
 import { SYS_getrusage, SYS_pread64, SYS_write } from "../../native/linux/nr.ts";
 import { SysError, tryCall } from "../../native/linux/syscall.ts";
 import { folderOf, type Group } from "./path.ts";

@@ -1,4 +1,4 @@
-import { print } from "../common/tool.ts";
+import { print } from "../common/command-line/tool.ts";
 import { optionsFor } from "./current.ts";
 import { subtree } from "./files.ts";
 import { currentLimits } from "./get.ts";

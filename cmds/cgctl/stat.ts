@@ -1,8 +1,8 @@
-import { sleep } from "../../native/linux/process.ts";
+import { sleep } from "../../native/linux/clock.ts";
+import { notA } from "../common/command-line/options.ts";
+import { print } from "../common/command-line/tool.ts";
 import { UsageError } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 import { json } from "../common/table.ts";
-import { print } from "../common/tool.ts";
 import { formatDuration, formatSize, parseDuration } from "../common/units.ts";
 import { existingGroup, type PathOptions, shownName } from "./path.ts";
 import { readUsage, type Usage } from "./usage.ts";

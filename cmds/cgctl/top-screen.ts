@@ -2,7 +2,7 @@
  * A terminal that is drawn on and given back as it was: its alternate screen, without echo and line buffering. Signals
  * are taken from a signalfd, so that every one that would end or stop us finds the terminal restored first.
  */
-import { read, write } from "../../native/linux/fs.ts";
+import { read, write } from "../../native/linux/fd.ts";
 import { POLLERR, POLLHUP, POLLIN, poll } from "../../native/linux/poll.ts";
 import { getpid, kill } from "../../native/linux/process.ts";
 import {

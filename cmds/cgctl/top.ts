@@ -1,9 +1,9 @@
 /** `tscgctl top`: what the cgroups use now, the greediest first, with a bar for each limit. */
-import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../native/linux/process.ts";
+import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../native/linux/clock.ts";
 import { columns, isTerminal } from "../../native/linux/terminal.ts";
+import { print } from "../common/command-line/tool.ts";
 import { UsageError } from "../common/errors.ts";
 import { getenv } from "../common/state.ts";
-import { print } from "../common/tool.ts";
 import { formatDuration } from "../common/units.ts";
 import { subtree } from "./files.ts";
 import { existingGroup, type Group, type PathOptions, placesOf, shownName } from "./path.ts";

@@ -1,6 +1,6 @@
 /** The verbs that look, and the rarer ones; see main.ts. */
-import { options } from "../common/options.ts";
-import { type Command, command } from "../common/tool.ts";
+import { options } from "../common/command-line/options.ts";
+import { type Command, command } from "../common/command-line/tool.ts";
 import { duration, integer } from "../common/units.ts";
 import { convert } from "./convert.ts";
 import { delegate } from "./delegate.ts";

@@ -1,19 +1,8 @@
 /** `run --wait`: stays as the program's parent, and tells afterwards what became of it and what it used. */
-import { close, O_CREAT, O_TRUNC, O_WRONLY, open, write } from "../../native/linux/fs.ts";
-import {
-	CLOCK_MONOTONIC,
-	clockGettime,
-	type Ended,
-	exit,
-	exitStatus,
-	fork,
-	getpid,
-	kill,
-	killIfAny,
-	WNOHANG,
-	WUNTRACED,
-	wait,
-} from "../../native/linux/process.ts";
+
+import { CLOCK_MONOTONIC, clockGettime } from "../../native/linux/clock.ts";
+import { close, O_CREAT, O_TRUNC, O_WRONLY, open, write } from "../../native/linux/fd.ts";
+import { type Ended, exit, exitStatus, fork, getpid, kill, killIfAny, WNOHANG, WUNTRACED, wait } from "../../native/linux/process.ts";
 import {
 	SIG_SETMASK,
 	SIGBUS,
@@ -35,9 +24,9 @@ import {
 	sigtimedwait,
 } from "../../native/linux/signal.ts";
 import { isDryRun } from "../../native/linux/syscall.ts";
+import { notA } from "../common/command-line/options.ts";
+import { warn } from "../common/command-line/tool.ts";
 import { show, ToolError } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
-import { warn } from "../common/tool.ts";
 import { formatSize } from "../common/units.ts";
 import { processesOf, subtree } from "./files.ts";
 import { killGroup } from "./kill.ts";

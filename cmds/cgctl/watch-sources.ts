@@ -6,12 +6,14 @@
  *   v1  memory.oom_control, memory.pressure_level: an eventfd, registered by cgroup.event_control (cgroup-v1/memory.rst)
  *       all else (populated, frozen, memory.failcnt, pids.events) can only be looked at, every half second
  */
+
+import { CLOCK_MONOTONIC, clockGettime } from "../../native/linux/clock.ts";
 import { EACCES, EBUSY, EINVAL, ENOENT, EOPNOTSUPP, EPERM } from "../../native/linux/errno.ts";
 import { eventfd, readEventfd } from "../../native/linux/eventfd.ts";
-import { close, exists, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, open, readFile, write } from "../../native/linux/fs.ts";
+import { close, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, open, readFile, write } from "../../native/linux/fd.ts";
 import { IN_DELETE, IN_MODIFY, inotifyAddWatch, inotifyInit, inotifyRead } from "../../native/linux/inotify.ts";
 import { POLLERR, POLLIN, POLLPRI } from "../../native/linux/poll.ts";
-import { CLOCK_MONOTONIC, clockGettime } from "../../native/linux/process.ts";
+import { exists } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { fail, UsageError } from "../common/errors.ts";
 import { parseDuration } from "../common/units.ts";

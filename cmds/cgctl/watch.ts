@@ -1,9 +1,11 @@
 /** `tscgctl watch`: a line for each event of cgroups, as it happens. */
+
+import { CLOCK_MONOTONIC, CLOCK_REALTIME, clockGettime } from "../../native/linux/clock.ts";
 import { POLLERR, POLLHUP, poll } from "../../native/linux/poll.ts";
-import { CLOCK_MONOTONIC, CLOCK_REALTIME, clockGettime, exit } from "../../native/linux/process.ts";
+import { exit } from "../../native/linux/process.ts";
+import { nearest } from "../common/command-line/help.ts";
+import { print, warn } from "../common/command-line/tool.ts";
 import { UsageError } from "../common/errors.ts";
-import { nearest } from "../common/help.ts";
-import { print, warn } from "../common/tool.ts";
 import { findLayout } from "./layout.ts";
 import { existingGroup, type Group, type PathOptions, shownName } from "./path.ts";
 import { type Happening, parseTrigger, type Source, sourcesOf } from "./watch-sources.ts";

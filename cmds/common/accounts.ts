@@ -1,20 +1,8 @@
 /** Users and groups by name: man 5 passwd, group, subuid. Reads the files, of this system or of a rootfs; no NSS. */
 
 import * as host from "#host";
-import {
-	close,
-	O_NONBLOCK,
-	O_PATH,
-	O_RDONLY,
-	open,
-	openat2,
-	RESOLVE_IN_ROOT,
-	readAll,
-	readFileIfAny,
-	S_IFMT,
-	S_IFREG,
-	stat,
-} from "../../native/linux/fs.ts";
+import { close, O_NONBLOCK, O_PATH, O_RDONLY, open, openat2, RESOLVE_IN_ROOT, readAll, readFileIfAny } from "../../native/linux/fd.ts";
+import { S_IFMT, S_IFREG, stat } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 
 export interface Account {

@@ -5,20 +5,7 @@
  * they begin where those of others, who count from 1, end.
  */
 import { EOPNOTSUPP } from "../../native/linux/errno.ts";
-import {
-	close,
-	lstatIfAny,
-	O_DIRECTORY,
-	O_NOFOLLOW,
-	O_NONBLOCK,
-	O_RDONLY,
-	open,
-	readdirOf,
-	S_IFDIR,
-	S_IFMT,
-	S_IFREG,
-	stat,
-} from "../../native/linux/fs.ts";
+import { close, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, open, readdirOf } from "../../native/linux/fd.ts";
 import { mountinfo } from "../../native/linux/mount.ts";
 import {
 	nextProject,
@@ -29,6 +16,7 @@ import {
 	setProject,
 	setProjectQuota,
 } from "../../native/linux/quota.ts";
+import { lstatIfAny, S_IFDIR, S_IFMT, S_IFREG, stat } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { fail, show } from "./errors.ts";
 import { makeStateFolder, runFolder, withLock } from "./state.ts";

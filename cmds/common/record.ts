@@ -12,15 +12,16 @@
  */
 import * as host from "#host";
 import { EINVAL, ENOSYS, ESRCH } from "../../native/linux/errno.ts";
-import { close, read, S_IFIFO, S_IFMT, statIfAny } from "../../native/linux/fs.ts";
+import { close, read } from "../../native/linux/fd.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
 import { startTime } from "../../native/linux/proc.ts";
 import { pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
 import { SIGKILL } from "../../native/linux/signal.ts";
+import { S_IFIFO, S_IFMT, statIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { print } from "./command-line/tool.ts";
 import { fail, show, ToolError } from "./errors.ts";
 import { isName, listState, readState, runFolder } from "./state.ts";
-import { print } from "./tool.ts";
 
 export interface SandboxRecord {
 	/** The version of the format. */

@@ -5,34 +5,16 @@
  * what several processes share is made under a flock on its folder's `.lock`.
  */
 import * as host from "#host";
+import { geteuid } from "../../native/linux/credential.ts";
 import { ENOENT } from "../../native/linux/errno.ts";
-import {
-	close,
-	flock,
-	fsync,
-	LOCK_EX,
-	lstatIfAny,
-	mkdirAll,
-	O_CREAT,
-	O_EXCL,
-	O_NOFOLLOW,
-	O_RDWR,
-	O_WRONLY,
-	open,
-	readdir,
-	readFileIfAny,
-	rename,
-	rmdir,
-	S_IFDIR,
-	S_IFMT,
-	unlinkIfAny,
-	write,
-} from "../../native/linux/fs.ts";
+import { close, fsync, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_WRONLY, open, readdir, readFileIfAny, write } from "../../native/linux/fd.ts";
+import { flock, LOCK_EX } from "../../native/linux/lock.ts";
 import { processStat } from "../../native/linux/proc.ts";
-import { geteuid, getpid } from "../../native/linux/process.ts";
+import { getpid } from "../../native/linux/process.ts";
+import { lstatIfAny, mkdirAll, rename, rmdir, S_IFDIR, S_IFMT, unlinkIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { notA } from "./command-line/options.ts";
 import { fail } from "./errors.ts";
-import { notA } from "./options.ts";
 
 /** A variable of the environment; undefined where it is unset or empty. */
 export function getenv(name: string): string | undefined {

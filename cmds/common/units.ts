@@ -1,5 +1,5 @@
 /** Sizes and times, as people write them. */
-import { notA } from "./options.ts";
+import { notA } from "./command-line/options.ts";
 
 const POWERS = "kmgtpe";
 

@@ -1,8 +1,9 @@
 /** What the loop knows, and the loop's one step: sleep until a signal comes or a timer is due; forward; reap. */
-import { CLOCK_MONOTONIC, clockGettime, exitStatus, killIfAny, WNOHANG, WUNTRACED, wait } from "../../native/linux/process.ts";
+import { CLOCK_MONOTONIC, clockGettime } from "../../native/linux/clock.ts";
+import { exitStatus, killIfAny, WNOHANG, WUNTRACED, wait } from "../../native/linux/process.ts";
 import { SIGCHLD, SIGINT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, signalName, sigtimedwait } from "../../native/linux/signal.ts";
 import { SysError } from "../../native/linux/syscall.ts";
-import { warn } from "../common/tool.ts";
+import { warn } from "../common/command-line/tool.ts";
 import { followStop } from "./jobcontrol.ts";
 import { DEFAULT_GRACE } from "./options.ts";
 import { killRest, signalRest } from "./rest.ts";

@@ -1,7 +1,7 @@
 /** tsinit: PID 1 of a container. It starts one program, hands it all signals, and reaps whatever ends. */
 import { exit } from "../../native/linux/process.ts";
+import { command, main, print } from "../common/command-line/tool.ts";
 import { UsageError } from "../common/errors.ts";
-import { command, main, print } from "../common/tool.ts";
 import { licenseText } from "./license.ts";
 import { details, examples, statuses } from "./manual.ts";
 import { optionTable } from "./options.ts";

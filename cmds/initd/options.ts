@@ -1,7 +1,7 @@
 /** The option table: letters and meanings are those of tini 0.19, -r is dumb-init's, -P catatonit's; the rest is ours. */
 
 import { SIGCHLD, SIGKILL, SIGSTOP, signalNumber } from "../../native/linux/signal.ts";
-import { notA, options, type Values } from "../common/options.ts";
+import { notA, options, type Values } from "../common/command-line/options.ts";
 import { duration, integer } from "../common/units.ts";
 
 const signals = "Signals";

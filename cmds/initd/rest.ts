@@ -1,6 +1,6 @@
 /** The processes that are left beside or after the program: waiting for them, ending them. Loaded when asked for. */
 
-import { close } from "../../native/linux/fs.ts";
+import { close } from "../../native/linux/fd.ts";
 import { type ProcessStat, processes, processStat } from "../../native/linux/proc.ts";
 import { hasChildren, kill, pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
 import { SIGKILL, SIGTERM, signalName } from "../../native/linux/signal.ts";

@@ -5,8 +5,8 @@ import { SIG_IGN, SIG_SETMASK, SIGCHLD, setDisposition, sigprocmask } from "../.
 import { strerror } from "../../native/linux/strerror.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { setForegroundGroup } from "../../native/linux/terminal.ts";
+import { warn } from "../common/command-line/tool.ts";
 import { show } from "../common/errors.ts";
-import { warn } from "../common/tool.ts";
 import type { Init } from "./init.ts";
 
 /** Statuses of a program that could not be run, as tini's: not found, not executable, anything else. */

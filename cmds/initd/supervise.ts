@@ -1,5 +1,5 @@
 /** The life of an init, in the order in which it happens. */
-import { chdir, closeRange } from "../../native/linux/fs.ts";
+import { chdir, closeRange } from "../../native/linux/fd.ts";
 import { getpgrp, getpid, isChildSubreaper, PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl } from "../../native/linux/process.ts";
 import {
 	SIG_DFL,
@@ -19,8 +19,8 @@ import {
 	sigsetAllBut,
 } from "../../native/linux/signal.ts";
 import { getForegroundGroup } from "../../native/linux/terminal.ts";
+import { warn } from "../common/command-line/tool.ts";
 import { show } from "../common/errors.ts";
-import { warn } from "../common/tool.ts";
 import { runHook } from "./hooks.ts";
 import { after, INFO, type Init, say, TRACE, timeOut, WARNING, waitFor } from "./init.ts";
 import type { Given } from "./options.ts";

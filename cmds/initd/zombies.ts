@@ -1,5 +1,5 @@
 /** Zombies that are not ours to reap, explained: for -v. */
-import { readdir } from "../../native/linux/fs.ts";
+import { readdir } from "../../native/linux/fd.ts";
 import { type ProcessStat, processes, processStat } from "../../native/linux/proc.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { show } from "../common/errors.ts";

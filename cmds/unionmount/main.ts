@@ -1,5 +1,5 @@
 /** tsunionmount: union mounts, their layers, and images. */
-import { main } from "../common/tool.ts";
+import { main } from "../common/command-line/tool.ts";
 import "./mount/calling-form.ts";
 import "./mount/mount.ts";
 import { mountCommands } from "./mount/verbs.ts";

@@ -1,6 +1,6 @@
 /** Joining the cgroups that another process is in: man 7 cgroups. */
 import { folderOnMount, hierarchies, hierarchyFor, parseMemberships } from "../../native/linux/cgroup.ts";
-import { close, O_WRONLY, open, readFile, write } from "../../native/linux/fs.ts";
+import { close, O_WRONLY, open, readFile, write } from "../../native/linux/fd.ts";
 import { dryRun } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";
 import { type Entered, readOf } from "./target.ts";

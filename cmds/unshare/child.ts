@@ -7,20 +7,10 @@
  * What it must know of the host (sources of binds, the root) it opens first. Then it lets go of the old root and of every
  * descriptor, so that while it is held, and when the program runs, nothing leads back to the host.
  */
+
+import { setresgid, setresuid, umask } from "../../native/linux/credential.ts";
 import { EACCES, ENOENT } from "../../native/linux/errno.ts";
-import {
-	chdir,
-	checkExecutable,
-	close,
-	closeRange,
-	dup2,
-	O_DIRECTORY,
-	O_PATH,
-	O_RDONLY,
-	open,
-	read,
-	write,
-} from "../../native/linux/fs.ts";
+import { chdir, close, closeRange, dup2, O_DIRECTORY, O_PATH, O_RDONLY, open, read, write } from "../../native/linux/fd.ts";
 import { setLoopbackUp } from "../../native/linux/loopback.ts";
 import {
 	CLONE_NEWCGROUP,
@@ -36,21 +26,9 @@ import {
 	unshare,
 } from "../../native/linux/namespace.ts";
 import { POLLHUP, poll } from "../../native/linux/poll.ts";
-import {
-	execvp,
-	exit,
-	exitStatus,
-	fork,
-	PR_SET_DUMPABLE,
-	PR_SET_PDEATHSIG,
-	prctl,
-	setresgid,
-	setresuid,
-	setsid,
-	umask,
-	wait,
-} from "../../native/linux/process.ts";
+import { execvp, exit, exitStatus, fork, PR_SET_DUMPABLE, PR_SET_PDEATHSIG, prctl, setsid, wait } from "../../native/linux/process.ts";
 import { SIG_SETMASK, SIGKILL, sigprocmask } from "../../native/linux/signal.ts";
+import { checkExecutable } from "../../native/linux/stat.ts";
 import { strerror } from "../../native/linux/strerror.ts";
 import { isDryRun } from "../../native/linux/syscall.ts";
 import { setControllingTerminal } from "../../native/linux/terminal.ts";

@@ -9,19 +9,10 @@ import {
 	lastCapability,
 	raiseAmbient,
 } from "../../native/linux/capability.ts";
-import { readFileIfAny } from "../../native/linux/fs.ts";
-import {
-	geteuid,
-	getrlimit,
-	PR_CAPBSET_READ,
-	PR_SET_NO_NEW_PRIVS,
-	prctl,
-	RLIM_INFINITY,
-	setgroups,
-	setresgid,
-	setresuid,
-	setrlimit,
-} from "../../native/linux/process.ts";
+import { geteuid, setgroups, setresgid, setresuid } from "../../native/linux/credential.ts";
+import { readFileIfAny } from "../../native/linux/fd.ts";
+import { PR_CAPBSET_READ, PR_SET_NO_NEW_PRIVS, prctl } from "../../native/linux/process.ts";
+import { getrlimit, RLIM_INFINITY, setrlimit } from "../../native/linux/rlimit.ts";
 import { setSeccompFilter } from "../../native/linux/seccomp.ts";
 import { findUser, parseUser } from "../common/accounts.ts";
 import { fail, show } from "../common/errors.ts";

@@ -1,21 +1,8 @@
 /** A minimal /dev: the nodes that programs count on, terminals, shared memory, message queues, and the usual links. */
 import { EINVAL, EPERM } from "../../native/linux/errno.ts";
-import {
-	chmod,
-	chown,
-	close,
-	DEVPTS_SUPER_MAGIC,
-	fileSystemType,
-	mkdir,
-	mknod,
-	O_NOCTTY,
-	O_RDWR,
-	openat2,
-	RESOLVE_IN_ROOT,
-	S_IFCHR,
-	symlink,
-} from "../../native/linux/fs.ts";
+import { close, O_NOCTTY, O_RDWR, openat2, RESOLVE_IN_ROOT } from "../../native/linux/fd.ts";
 import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID } from "../../native/linux/mount.ts";
+import { chmod, chown, DEVPTS_SUPER_MAGIC, fileSystemType, mkdir, mknod, S_IFCHR, symlink } from "../../native/linux/stat.ts";
 import { dryRun, isDryRun, SysError } from "../../native/linux/syscall.ts";
 import { openPeer, unlockMaster } from "../../native/linux/terminal.ts";
 import { fail } from "../common/errors.ts";

@@ -1,5 +1,5 @@
 /** The option table of nsenter(1): names, letters and defaults are those of util-linux 2.43. */
-import { options, type Values } from "../common/options.ts";
+import { options, type Values } from "../common/command-line/options.ts";
 
 const namespaces = "Namespaces, of the target or by a FILE or an id (:NSID)";
 const inside = "In there";

@@ -1,9 +1,10 @@
 /** nsenter(1): runs a program in namespaces that there are, of a process, of a sandbox, or by their files. */
+
+import { setgroups, setresgid, setresuid } from "../../native/linux/credential.ts";
 import {
 	AT_FDCWD,
 	chdir,
 	close,
-	exists,
 	fchdir,
 	ioctl,
 	O_DIRECTORY,
@@ -12,7 +13,7 @@ import {
 	openat2,
 	RESOLVE_NO_MAGICLINKS,
 	writeKernelFile,
-} from "../../native/linux/fs.ts";
+} from "../../native/linux/fd.ts";
 import { chroot } from "../../native/linux/mount.ts";
 import {
 	CLONE_NEWNET,
@@ -22,14 +23,15 @@ import {
 	type NamespaceKind,
 	owningUserNamespace,
 } from "../../native/linux/namespace.ts";
-import { fork, PR_SET_DUMPABLE, pidfdGetfd, prctl, setgroups, setresgid, setresuid, setsid } from "../../native/linux/process.ts";
+import { fork, PR_SET_DUMPABLE, pidfdGetfd, prctl, setsid } from "../../native/linux/process.ts";
 import { SIG_DFL, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, setDisposition } from "../../native/linux/signal.ts";
 import { SIOCGSKNS } from "../../native/linux/socket.ts";
+import { exists } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { type CommandLine, notA } from "../common/command-line/options.ts";
+import { warn } from "../common/command-line/tool.ts";
 import { UsageError } from "../common/errors.ts";
-import { type CommandLine, notA } from "../common/options.ts";
 import { getenv } from "../common/state.ts";
-import { warn } from "../common/tool.ts";
 import { type Cgroup, cgroupsOf, joinCgroups } from "./cgroups.ts";
 import type { EnterOptions, enterOptions } from "./enter-options.ts";
 import { forkProgram } from "./family.ts";

@@ -1,5 +1,5 @@
 /** unshare's --fork: the program as a child, and what parent and child owe each other. */
-import { close, pipe, read, write } from "../../native/linux/fs.ts";
+import { close, pipe, read, write } from "../../native/linux/fd.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
 import {
 	type Ended,
@@ -26,7 +26,7 @@ import {
 	sigtimedwait,
 } from "../../native/linux/signal.ts";
 import { isDryRun } from "../../native/linux/syscall.ts";
-import { notA } from "../common/options.ts";
+import { notA } from "../common/command-line/options.ts";
 import { endLike, waitForProgram } from "./program.ts";
 
 /** The signal of --kill-child[=SIGNAL]. */

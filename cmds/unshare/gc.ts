@@ -2,10 +2,10 @@
 import { POLLIN, poll } from "../../native/linux/poll.ts";
 import { pidfdOpen } from "../../native/linux/process.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { print } from "../common/command-line/tool.ts";
 import { fail, UsageError } from "../common/errors.ts";
 import { findRecord, sandboxFolder } from "../common/record.ts";
 import { listState, runFolder } from "../common/state.ts";
-import { print } from "../common/tool.ts";
 import { clear, isAwaited, killProgram, readRecordIfAny, removeHalfWritten, stateOf, supervisor, withSandboxes } from "./sandboxes.ts";
 
 /** Seconds that a killed process may take to be gone. */

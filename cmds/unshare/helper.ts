@@ -1,5 +1,5 @@
 /** Work that a process in new namespaces needs done from the old ones. */
-import { close, pipe, read, write } from "../../native/linux/fs.ts";
+import { close, pipe, read, write } from "../../native/linux/fd.ts";
 import { exit, exitStatus, fork, wait } from "../../native/linux/process.ts";
 import { isDryRun } from "../../native/linux/syscall.ts";
 

@@ -9,16 +9,13 @@
  * that the record is out, and the kernel kills the container's process with its parent.
  */
 import * as host from "#host";
+import { CLOCK_MONOTONIC, clockGettime } from "../../native/linux/clock.ts";
 import {
 	chdir,
 	close,
 	closeRange,
 	dup,
 	dup2,
-	flock,
-	LOCK_EX,
-	LOCK_UN,
-	mknod,
 	O_CREAT,
 	O_EXCL,
 	O_NONBLOCK,
@@ -27,25 +24,12 @@ import {
 	pipe,
 	read,
 	readAll,
-	S_IFIFO,
-	unlinkIfAny,
 	write,
-} from "../../native/linux/fs.ts";
+} from "../../native/linux/fd.ts";
+import { flock, LOCK_EX, LOCK_UN } from "../../native/linux/lock.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
 import { startTime } from "../../native/linux/proc.ts";
-import {
-	CLOCK_MONOTONIC,
-	clockGettime,
-	type Ended,
-	exit,
-	fork,
-	getpid,
-	pidfdSendSignal,
-	prctl,
-	setsid,
-	WNOHANG,
-	wait,
-} from "../../native/linux/process.ts";
+import { type Ended, exit, fork, getpid, pidfdSendSignal, prctl, setsid, WNOHANG, wait } from "../../native/linux/process.ts";
 import {
 	readSignal,
 	SIG_BLOCK,
@@ -64,10 +48,11 @@ import {
 	sigset,
 	sigsetAllBut,
 } from "../../native/linux/signal.ts";
+import { mknod, S_IFIFO, unlinkIfAny } from "../../native/linux/stat.ts";
 import { isDryRun, SysError } from "../../native/linux/syscall.ts";
+import { print } from "../common/command-line/tool.ts";
 import { fail } from "../common/errors.ts";
 import { writeState } from "../common/state.ts";
-import { print } from "../common/tool.ts";
 import { type Box, begin, destroy, openStdio, release } from "./parent.ts";
 import type { Plan } from "./plan.ts";
 import { describe, type Failure, thrown } from "./report.ts";

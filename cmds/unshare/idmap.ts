@@ -7,13 +7,14 @@
  */
 import * as host from "#host";
 import { CAP_SETUID, capget } from "../../native/linux/capability.ts";
-import { readFile, writeKernelFile } from "../../native/linux/fs.ts";
+import { getegid, geteuid } from "../../native/linux/credential.ts";
+import { readFile, writeKernelFile } from "../../native/linux/fd.ts";
 import { type IdRange, writeIdMap } from "../../native/linux/namespace.ts";
-import { execvp, exit, exitStatus, fork, getegid, geteuid, getpid, wait } from "../../native/linux/process.ts";
+import { execvp, exit, exitStatus, fork, getpid, wait } from "../../native/linux/process.ts";
 import { dryRun, SysError } from "../../native/linux/syscall.ts";
 import { findGroup, findUser, subordinateIds } from "../common/accounts.ts";
+import { notA } from "../common/command-line/options.ts";
 import { fail } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 import { helper } from "./helper.ts";
 import { idNumber, MAX_ID } from "./inside.ts";
 

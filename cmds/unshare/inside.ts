@@ -1,12 +1,13 @@
 /** Set-up inside new namespaces, before the program runs: mounts, root and working folder, ids, capabilities. */
+
+import { setgroups, setresgid, setresuid } from "../../native/linux/credential.ts";
 import { EINVAL, ENOSYS, EPERM } from "../../native/linux/errno.ts";
-import { chdir, getcwd, writeKernelFile } from "../../native/linux/fs.ts";
+import { chdir, getcwd, writeKernelFile } from "../../native/linux/fd.ts";
 import { joinSessionKeyring } from "../../native/linux/keyring.ts";
 import { chroot, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, mount } from "../../native/linux/mount.ts";
-import { setgroups, setresgid, setresuid } from "../../native/linux/process.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { notA } from "../common/command-line/options.ts";
 import { fail } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 import type { UnshareOptions } from "./unshare-options.ts";
 
 const BINFMT_MISC = "/proc/sys/fs/binfmt_misc";

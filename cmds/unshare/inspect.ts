@@ -1,10 +1,10 @@
 /** `tsunshare inspect`: a sandbox's record, and what the kernel says of it now. */
-import { readFileIfAny } from "../../native/linux/fs.ts";
+import { readFileIfAny } from "../../native/linux/fd.ts";
 import { NAMESPACES, namespaceInode } from "../../native/linux/namespace.ts";
 import { commandLine, executable, startTime, statusField } from "../../native/linux/proc.ts";
+import { print } from "../common/command-line/tool.ts";
 import { findRecord, type SandboxRecord } from "../common/record.ts";
 import { json } from "../common/table.ts";
-import { print } from "../common/tool.ts";
 import { operandIds, readStatus, stateOf } from "./sandboxes.ts";
 
 export function inspect(operands: string[]) {

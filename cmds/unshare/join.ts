@@ -1,6 +1,6 @@
 /** setns(2): joins namespaces, of a process or by their files. */
 import { EINVAL } from "../../native/linux/errno.ts";
-import { close, O_RDONLY, open, readlinkIfAny } from "../../native/linux/fs.ts";
+import { close, O_RDONLY, open } from "../../native/linux/fd.ts";
 import {
 	CLONE_NEWNS,
 	CLONE_NEWUSER,
@@ -13,9 +13,10 @@ import {
 	setns,
 } from "../../native/linux/namespace.ts";
 import { processes } from "../../native/linux/proc.ts";
+import { readlinkIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { notA } from "../common/command-line/options.ts";
 import { fail, show } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 import type { EnterOptions } from "./enter-options.ts";
 import { type Entered, openOf } from "./target.ts";
 

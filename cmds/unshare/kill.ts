@@ -3,8 +3,8 @@ import { SYS_rt_sigtimedwait } from "../../native/linux/nr.ts";
 import { currentSyscall, statusField } from "../../native/linux/proc.ts";
 import { pidfdSendSignal } from "../../native/linux/process.ts";
 import { SIGCONT, SIGKILL, SIGSTOP, SIGTERM, signalName, signalNumber } from "../../native/linux/signal.ts";
+import { notA } from "../common/command-line/options.ts";
 import { fail } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 import { filterRecords, findRecord } from "../common/record.ts";
 import { stateOf } from "./sandboxes.ts";
 

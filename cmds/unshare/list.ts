@@ -1,7 +1,8 @@
 /** `tsunshare list`: the sandboxes that there are. */
+
+import { print } from "../common/command-line/tool.ts";
 import { listState, runFolder } from "../common/state.ts";
 import { json, table } from "../common/table.ts";
-import { print } from "../common/tool.ts";
 import { formatDuration } from "../common/units.ts";
 import { now, type OwnRecord, readRecordIfAny, readStatus, type State, stateOf } from "./sandboxes.ts";
 

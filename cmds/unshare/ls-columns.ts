@@ -1,8 +1,9 @@
 /** The columns of `tsunshare ls`: those of lsns(8), and KEPT. */
 import * as host from "#host";
-import { close, O_RDONLY, open, read, statIfAny } from "../../native/linux/fs.ts";
+import { close, O_RDONLY, open, read } from "../../native/linux/fd.ts";
 import { processStat } from "../../native/linux/proc.ts";
 import { getNetnsid } from "../../native/linux/route/nsid.ts";
+import { statIfAny } from "../../native/linux/stat.ts";
 import { findUser } from "../common/accounts.ts";
 import { ignoreErrors } from "./ls-errors.ts";
 import { type Namespace, openNamespace } from "./ls-namespaces.ts";

@@ -5,10 +5,11 @@
  * kernel lists even those that nothing in /proc leads to (Linux 6.12).
  */
 import * as host from "#host";
-import { close, O_DIRECTORY, O_RDONLY, open, pipe, readAll, readFile, stat, write } from "../../native/linux/fs.ts";
+import { close, O_DIRECTORY, O_RDONLY, open, pipe, readAll, readFile, write } from "../../native/linux/fd.ts";
 import { type MountInfo, parseMountinfo } from "../../native/linux/mount.ts";
 import { CLONE_NEWNS, openAdjacentMountNamespace, setns } from "../../native/linux/namespace.ts";
 import { exit, fork, wait } from "../../native/linux/process.ts";
+import { stat } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { ignoreErrors } from "./ls-errors.ts";
 

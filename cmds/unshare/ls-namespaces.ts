@@ -15,13 +15,14 @@
  */
 import * as host from "#host";
 import { EACCES, ENOENT, EPERM, ESRCH } from "../../native/linux/errno.ts";
-import { AT_FDCWD, close, fileSystemType, ioctl, NSFS_MAGIC, O_CLOEXEC, O_PATH, O_RDONLY, readdir, stat } from "../../native/linux/fs.ts";
+import { AT_FDCWD, close, ioctl, O_CLOEXEC, O_PATH, O_RDONLY, readdir } from "../../native/linux/fd.ts";
 import type { MountInfo } from "../../native/linux/mount.ts";
 import { NAMESPACES, namespaceOwner, namespaceType, owningUserNamespace, parentNamespace } from "../../native/linux/namespace.ts";
 import { SYS_openat, SYS_readlinkat } from "../../native/linux/nr.ts";
 import { processes } from "../../native/linux/proc.ts";
 import { pidfdGetfd, pidfdOpen } from "../../native/linux/process.ts";
 import { SIOCGSKNS } from "../../native/linux/socket.ts";
+import { fileSystemType, NSFS_MAGIC, stat } from "../../native/linux/stat.ts";
 import { tryCall } from "../../native/linux/syscall.ts";
 import { ignoreErrors } from "./ls-errors.ts";
 import { nsfsMounts, nsfsMountsInside, visitMountNamespaces } from "./ls-mounts.ts";

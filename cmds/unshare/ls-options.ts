@@ -1,4 +1,4 @@
-import { options } from "../common/options.ts";
+import { options } from "../common/command-line/options.ts";
 import { integer } from "../common/units.ts";
 
 /** Letters and names are those of lsns(8). */

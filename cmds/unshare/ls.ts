@@ -1,10 +1,11 @@
 /** tsunshare ls: the namespaces of the machine, as lsns(8) lists them, and those that only something else than a process keeps. */
-import { exists } from "../../native/linux/fs.ts";
+
 import { NAMESPACES } from "../../native/linux/namespace.ts";
+import { exists } from "../../native/linux/stat.ts";
+import { nearest } from "../common/command-line/help.ts";
+import { print } from "../common/command-line/tool.ts";
 import { fail, show, UsageError } from "../common/errors.ts";
-import { nearest } from "../common/help.ts";
 import { json, type Column as TableColumn, table } from "../common/table.ts";
-import { print } from "../common/tool.ts";
 import { COLUMNS, type Column, kept, parentOf, type Row, userOf } from "./ls-columns.ts";
 import { parseFilter } from "./ls-filter.ts";
 import { findNamespaces, type Namespace } from "./ls-namespaces.ts";

@@ -1,6 +1,6 @@
 /** tsunshare: namespaces, made (unshare), entered (enter) and listed (ls); and sandboxes, which are made of them. */
-import { options } from "../common/options.ts";
-import { command, main } from "../common/tool.ts";
+import { options } from "../common/command-line/options.ts";
+import { command, main } from "../common/command-line/tool.ts";
 import { sandbox } from "./sandbox.ts";
 import { isSandbox, sandboxOptions } from "./sandbox-options.ts";
 import { unshareCommand } from "./unshare.ts";

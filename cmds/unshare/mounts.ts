@@ -1,6 +1,6 @@
 /** What is mounted in the container, in the order in which the command line has it. */
 import { ENOENT } from "../../native/linux/errno.ts";
-import { AT_RECURSIVE, close, S_IFDIR, S_IFMT, stat } from "../../native/linux/fs.ts";
+import { AT_RECURSIVE, close } from "../../native/linux/fd.ts";
 import {
 	MOUNT_ATTR_NODEV,
 	MOUNT_ATTR_NOEXEC,
@@ -10,6 +10,7 @@ import {
 	OPEN_TREE_CLONE,
 	openTree,
 } from "../../native/linux/mount.ts";
+import { S_IFDIR, S_IFMT, stat } from "../../native/linux/stat.ts";
 import { dryRun, SysError } from "../../native/linux/syscall.ts";
 import { makeDev } from "./dev.ts";
 import type { MountStep, Plan } from "./plan.ts";

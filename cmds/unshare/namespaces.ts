@@ -1,9 +1,10 @@
 /** Which namespaces a command line asks for, and what is set as soon as they are there. */
-import { writeKernelFile } from "../../native/linux/fs.ts";
+
+import { CLOCK_BOOTTIME, CLOCK_MONOTONIC } from "../../native/linux/clock.ts";
+import { writeKernelFile } from "../../native/linux/fd.ts";
 import { CLONE_NEWNS, CLONE_NEWTIME, CLONE_NEWUSER, NAMESPACES } from "../../native/linux/namespace.ts";
-import { CLOCK_BOOTTIME, CLOCK_MONOTONIC } from "../../native/linux/process.ts";
+import { notA } from "../common/command-line/options.ts";
 import { UsageError } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 import type { UnshareOptions } from "./unshare-options.ts";
 
 /** The CLONE_NEW* flags of the namespaces that are named, and of those that other options imply. */

@@ -9,7 +9,6 @@
 import * as host from "#host";
 import {
 	AT_FDCWD,
-	checkWritable,
 	close,
 	MFD_ALLOW_SEALING,
 	MFD_CLOEXEC,
@@ -17,12 +16,12 @@ import {
 	O_RDONLY,
 	open,
 	readAll,
-	readlinkIfAny,
 	sealFile,
 	write,
-} from "../../native/linux/fs.ts";
+} from "../../native/linux/fd.ts";
 import { MOUNT_ATTR_RDONLY, mountSetattr, OPEN_TREE_CLONE, openTree } from "../../native/linux/mount.ts";
 import { fexecve, PR_SET_NAME, prctl } from "../../native/linux/process.ts";
+import { checkWritable, readlinkIfAny } from "../../native/linux/stat.ts";
 import { isDryRun, SysError } from "../../native/linux/syscall.ts";
 
 const EXE = "/proc/self/exe";

@@ -1,21 +1,11 @@
 /** The container's parent: makes its process in the new namespaces, and does for it what can be done from outside only. */
 import * as host from "#host";
 import { CAP_SETUID, capget } from "../../native/linux/capability.ts";
+import { geteuid } from "../../native/linux/credential.ts";
 import { EBADF } from "../../native/linux/errno.ts";
-import { close, dup, isOpen, O_APPEND, O_CREAT, O_RDONLY, O_WRONLY, open, pipe, read, readAll, write } from "../../native/linux/fs.ts";
+import { close, dup, isOpen, O_APPEND, O_CREAT, O_RDONLY, O_WRONLY, open, pipe, read, readAll, write } from "../../native/linux/fd.ts";
 import { CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWUSER, cloneFlagNames, setns } from "../../native/linux/namespace.ts";
-import {
-	clone,
-	exit,
-	exitStatus,
-	fork,
-	geteuid,
-	PR_SET_DUMPABLE,
-	pidfdGetfd,
-	pidfdSendSignal,
-	prctl,
-	wait,
-} from "../../native/linux/process.ts";
+import { clone, exit, exitStatus, fork, PR_SET_DUMPABLE, pidfdGetfd, pidfdSendSignal, prctl, wait } from "../../native/linux/process.ts";
 import { SIGKILL } from "../../native/linux/signal.ts";
 import { dryRun, SysError } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";

@@ -1,9 +1,9 @@
 /** Namespaces that outlive their processes: bind mounts of their files in /proc (man 7 namespaces). */
 import { EINVAL, ENOENT } from "../../native/linux/errno.ts";
-import { exists } from "../../native/linux/fs.ts";
 import { MNT_DETACH, MS_BIND, MS_PRIVATE, mount, umount } from "../../native/linux/mount.ts";
 import { CLONE_NEWNS, CLONE_NEWUSER, NAMESPACES } from "../../native/linux/namespace.ts";
 import { getpid } from "../../native/linux/process.ts";
+import { exists } from "../../native/linux/stat.ts";
 import { strerror } from "../../native/linux/strerror.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";

@@ -12,9 +12,9 @@ import {
 	MS_UNBINDABLE,
 } from "../../native/linux/mount.ts";
 import { CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS, NAMESPACES } from "../../native/linux/namespace.ts";
-import { RLIM_INFINITY, RLIMITS } from "../../native/linux/process.ts";
+import { RLIM_INFINITY, RLIMITS } from "../../native/linux/rlimit.ts";
+import { type CommandLine, notA } from "../common/command-line/options.ts";
 import { UsageError } from "../common/errors.ts";
-import { type CommandLine, notA } from "../common/options.ts";
 import { name } from "../common/state.ts";
 import { duration, parseSize } from "../common/units.ts";
 import { type IdMaps, idMaps, wantedMaps } from "./idmap.ts";

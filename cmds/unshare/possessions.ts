@@ -11,20 +11,11 @@ import {
 	lastCapability,
 	raiseAmbient,
 } from "../../native/linux/capability.ts";
+import { setgroups, setresgid, setresuid } from "../../native/linux/credential.ts";
 import { EPERM } from "../../native/linux/errno.ts";
-import { readFile } from "../../native/linux/fs.ts";
-import {
-	getrlimit,
-	PR_SET_KEEPCAPS,
-	PR_SET_NO_NEW_PRIVS,
-	prctl,
-	RLIM_INFINITY,
-	RLIMITS,
-	setgroups,
-	setresgid,
-	setresuid,
-	setrlimit,
-} from "../../native/linux/process.ts";
+import { readFile } from "../../native/linux/fd.ts";
+import { PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS, prctl } from "../../native/linux/process.ts";
+import { getrlimit, RLIM_INFINITY, RLIMITS, setrlimit } from "../../native/linux/rlimit.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { type Entered, readOf } from "./target.ts";
 

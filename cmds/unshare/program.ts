@@ -1,13 +1,14 @@
 /** The program that runs in the end: its environment, its descriptors, its exec, and the wait for it. */
 import * as host from "#host";
 import { E2BIG, EACCES, ECHILD, ENOENT, ENOEXEC } from "../../native/linux/errno.ts";
-import { closeRangeOnExec, setCloseOnExec, statIfAny } from "../../native/linux/fs.ts";
+import { closeRangeOnExec, setCloseOnExec } from "../../native/linux/fd.ts";
 import { type Ended, execvp, exit, getpid, kill, WUNTRACED, wait } from "../../native/linux/process.ts";
 import { SIG_DFL, SIG_UNBLOCK, SIGCONT, SIGKILL, SIGSTOP, setDisposition, sigprocmask, sigset } from "../../native/linux/signal.ts";
+import { statIfAny } from "../../native/linux/stat.ts";
 import { strerror } from "../../native/linux/strerror.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { notA } from "../common/command-line/options.ts";
 import { fail, show } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 
 /** The exit statuses of env(1), nohup(1) and the shells for a program that is found and cannot be run, or is not found. */
 const EXIT_CANNOT_EXECUTE = 126;

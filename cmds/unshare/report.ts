@@ -1,8 +1,8 @@
 /** What goes from the container's process to its parent, and from the supervisor to the tool, over a pipe. */
 import { EPERM } from "../../native/linux/errno.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { hintFor } from "../common/command-line/hints.ts";
 import { ToolError, UsageError } from "../common/errors.ts";
-import { hintFor } from "../common/hints.ts";
 
 /** An error for people, with the exit status that it calls for. */
 export interface Failure {

@@ -10,7 +10,6 @@ import {
 	AT_RECURSIVE,
 	close,
 	fchdir,
-	mkdir,
 	O_CREAT,
 	O_DIRECTORY,
 	O_EXCL,
@@ -20,11 +19,7 @@ import {
 	open,
 	openat2,
 	RESOLVE_IN_ROOT,
-	readlinkIfAny,
-	S_IFDIR,
-	S_IFMT,
-	stat,
-} from "../../native/linux/fs.ts";
+} from "../../native/linux/fd.ts";
 import {
 	fsmount,
 	MNT_DETACH,
@@ -49,6 +44,7 @@ import {
 	pivotRoot,
 	umount,
 } from "../../native/linux/mount.ts";
+import { mkdir, readlinkIfAny, S_IFDIR, S_IFMT, stat } from "../../native/linux/stat.ts";
 import { strerror } from "../../native/linux/strerror.ts";
 import { dryRun, SysError } from "../../native/linux/syscall.ts";
 import { fail, show } from "../common/errors.ts";

@@ -1,5 +1,5 @@
 /** The options with which tsunshare makes a container. Their texts are read in plan.ts, when a container is made. */
-import { options } from "../common/options.ts";
+import { options } from "../common/command-line/options.ts";
 
 const group = "Container";
 

@@ -1,5 +1,5 @@
 /** A container in the foreground: the tool is its parent, passes signals and the terminal on, and ends as its program does. */
-import { isOpen, O_PATH, open } from "../../native/linux/fs.ts";
+import { isOpen, O_PATH, open } from "../../native/linux/fd.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
 import {
 	type Ended,

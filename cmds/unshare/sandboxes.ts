@@ -10,25 +10,15 @@
  *
  * A folder is made and removed under the lock of sandboxes/.
  */
+
+import { CLOCK_REALTIME, clockGettime } from "../../native/linux/clock.ts";
 import { EAGAIN, ENOENT } from "../../native/linux/errno.ts";
-import {
-	close,
-	exists,
-	flock,
-	getcwd,
-	LOCK_EX,
-	LOCK_NB,
-	LOCK_SH,
-	lstatIfAny,
-	mkdir,
-	O_RDONLY,
-	open,
-	readdir,
-	unlinkIfAny,
-} from "../../native/linux/fs.ts";
+import { close, getcwd, O_RDONLY, open, readdir } from "../../native/linux/fd.ts";
+import { flock, LOCK_EX, LOCK_NB, LOCK_SH } from "../../native/linux/lock.ts";
 import { startTime } from "../../native/linux/proc.ts";
-import { CLOCK_REALTIME, clockGettime, getpid, getrandom, pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
+import { getpid, getrandom, pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
 import { SIGKILL } from "../../native/linux/signal.ts";
+import { exists, lstatIfAny, mkdir, unlinkIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";
 import { allRecords, findRecord, inputLines, parseLine, type SandboxRecord, sandboxFolder, type Target } from "../common/record.ts";

@@ -1,22 +1,11 @@
 /** `tsunshare start`: lets held programs run, and with --wait waits for them. */
 import { ENOENT, ENXIO } from "../../native/linux/errno.ts";
-import {
-	close,
-	exists,
-	flock,
-	ioctl,
-	LOCK_EX,
-	LOCK_SH,
-	lstatIfAny,
-	O_NONBLOCK,
-	O_RDONLY,
-	O_WRONLY,
-	open,
-	write,
-} from "../../native/linux/fs.ts";
+import { close, ioctl, O_NONBLOCK, O_RDONLY, O_WRONLY, open, write } from "../../native/linux/fd.ts";
+import { flock, LOCK_EX, LOCK_SH } from "../../native/linux/lock.ts";
 import { exit, pidfdSendSignal } from "../../native/linux/process.ts";
 import { SIG_BLOCK, SIGKILL, sigprocmask } from "../../native/linux/signal.ts";
 import { FIONREAD } from "../../native/linux/socket.ts";
+import { exists, lstatIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";
 import { filterRecords, inputLines, openTarget, operandTargets, parseLine, sandboxFolder, type Target } from "../common/record.ts";

@@ -1,11 +1,12 @@
 /** The process whose namespaces are entered, opened so that its PID cannot come to mean another one in between. */
 import * as host from "#host";
 import { ENOENT, ESRCH } from "../../native/linux/errno.ts";
-import { close, O_DIRECTORY, O_PATH, O_RDONLY, open, readAll, stat } from "../../native/linux/fs.ts";
+import { close, O_DIRECTORY, O_PATH, O_RDONLY, open, readAll } from "../../native/linux/fd.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
+import { stat } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { notA } from "../common/command-line/options.ts";
 import { fail } from "../common/errors.ts";
-import { notA } from "../common/options.ts";
 import { findRecord, openTarget, type SandboxRecord } from "../common/record.ts";
 import { isName } from "../common/state.ts";
 

@@ -1,6 +1,6 @@
 /** Between the user's terminal and the container's: bytes both ways, the window's size, raw mode while it lasts. */
 import { EAGAIN, EIO } from "../../native/linux/errno.ts";
-import { O_NOCTTY, O_RDWR, open, read, setNonblocking, writeSome } from "../../native/linux/fs.ts";
+import { O_NOCTTY, O_RDWR, open, read, setNonblocking, writeSome } from "../../native/linux/fd.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, poll } from "../../native/linux/poll.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { getAttributes, getWindowSize, isTerminal, rawAttributes, setAttributes, setWindowSize } from "../../native/linux/terminal.ts";

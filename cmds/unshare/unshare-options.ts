@@ -1,5 +1,5 @@
 /** The option table of unshare(1): names, letters and defaults are those of util-linux 2.43. */
-import { options, type Values } from "../common/options.ts";
+import { options, type Values } from "../common/command-line/options.ts";
 
 /* The help of all of tsunshare is to fit a screen: one line names the namespaces, and what goes with them stands there, too. */
 const namespaces = "Namespaces: -m mount -u uts -i ipc -n net -p pid -U user -C cgroup -T time";

@@ -1,9 +1,10 @@
 /** unshare(1): makes namespaces, and runs a program in them. */
+
+import { setresuid } from "../../native/linux/credential.ts";
 import { CLONE_NEWNS, CLONE_NEWUSER, unshare } from "../../native/linux/namespace.ts";
-import { setresuid } from "../../native/linux/process.ts";
 import { SIG_DFL, SIGCHLD, SIGINT, SIGTERM, setDisposition } from "../../native/linux/signal.ts";
+import { type CommandLine, notA } from "../common/command-line/options.ts";
 import { UsageError } from "../common/errors.ts";
-import { type CommandLine, notA } from "../common/options.ts";
 import { deathSignal, forkProgram, setDeathSignal } from "./family.ts";
 import { idMaps, prepareIdMaps, wantedMaps, writeOwnIdMaps, writeSetgroups } from "./idmap.ts";
 import { readInside, setGroup, setUpInside } from "./inside.ts";

@@ -1,7 +1,7 @@
 /** The verbs. Made when the first argument may name one, or for the help: most often tsunshare stands in for unshare(1). */
-import { options } from "../common/options.ts";
+import { options } from "../common/command-line/options.ts";
+import { type Command, command } from "../common/command-line/tool.ts";
 import { abandonRecords } from "../common/record.ts";
-import { type Command, command } from "../common/tool.ts";
 import { enter } from "./enter.ts";
 import { enterOptions } from "./enter-options.ts";
 import { gc, rm } from "./gc.ts";

@@ -1,5 +1,5 @@
 /** `tsunshare wait`: waits for sandboxes to end, and exits with the status of the last. */
-import { close } from "../../native/linux/fs.ts";
+import { close } from "../../native/linux/fd.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
 import { exit, pidfdGetfd, pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
 import { readSignal, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, signalfd, sigset } from "../../native/linux/signal.ts";

@@ -1,7 +1,7 @@
 /**
  * The host: all that a tool gets from outside TypeScript. host.c implements it on QuickJS, node.ts on Node with koffi.
  *
- * Modules import it as `#host`; nothing but native/linux and cmds/common/tool.ts should need to.
+ * Modules import it as `#host`; nothing but native/linux and cmds/common/command-line/tool.ts should need to.
  */
 
 /** A number or address, a string (passed as a C string), bytes (passed as their address), or NULL. */

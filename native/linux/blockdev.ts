@@ -1,7 +1,8 @@
 /** Block devices, and the file systems on them: linux/fs.h, man 4 sd; Documentation/filesystems/ext4, xfs. */
 import { ENOTTY, EOPNOTSUPP } from "./errno.ts";
-import { ioctl, readlinkIfAny } from "./fs.ts";
+import { ioctl } from "./fd.ts";
 import * as nr from "./nr.ts";
+import { readlinkIfAny } from "./stat.ts";
 import { getU64, putU64, struct } from "./struct.ts";
 import { change, dryRun, SysError, tryChange } from "./syscall.ts";
 

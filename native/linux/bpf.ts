@@ -7,7 +7,7 @@
 import * as host from "#host";
 import { EINVAL, ENOENT, ENOSPC, EPERM } from "./errno.ts";
 import * as nr from "./nr.ts";
-import { getrlimit, RLIM_INFINITY, RLIMITS, setrlimit } from "./process.ts";
+import { getrlimit, RLIM_INFINITY, RLIMITS, setrlimit } from "./rlimit.ts";
 import { struct } from "./struct.ts";
 import { dryRun, SysError, tryCall } from "./syscall.ts";
 

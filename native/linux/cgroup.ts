@@ -4,21 +4,9 @@
  * man 7 cgroups, Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst.
  */
 import { EINVAL } from "./errno.ts";
-import {
-	CGROUP_SUPER_MAGIC,
-	CGROUP2_SUPER_MAGIC,
-	close,
-	fileSystemType,
-	O_DIRECTORY,
-	O_NOFOLLOW,
-	O_PATH,
-	O_WRONLY,
-	open,
-	readFile,
-	readFileIfAny,
-	write,
-} from "./fs.ts";
+import { close, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_WRONLY, open, readFile, readFileIfAny, write } from "./fd.ts";
 import { parseMountinfo } from "./mount.ts";
+import { CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, fileSystemType } from "./stat.ts";
 import { dryRun, isDryRun, SysError } from "./syscall.ts";
 
 export interface Hierarchy {

@@ -6,7 +6,7 @@
  */
 import * as host from "#host";
 import { ENXIO } from "./errno.ts";
-import { O_RDWR, open } from "./fs.ts";
+import { O_RDWR, open } from "./fd.ts";
 import * as nr from "./nr.ts";
 import { putU64, struct } from "./struct.ts";
 import { dryRun, SysError, tryCall } from "./syscall.ts";

@@ -1,6 +1,6 @@
 /** Counters to wait on: man 2 eventfd. */
 import { EAGAIN } from "./errno.ts";
-import { O_CLOEXEC, O_NONBLOCK } from "./fs.ts";
+import { O_CLOEXEC, O_NONBLOCK } from "./fd.ts";
 import * as nr from "./nr.ts";
 import { getU64 } from "./struct.ts";
 import { call, SysError, tryCall } from "./syscall.ts";

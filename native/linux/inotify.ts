@@ -1,7 +1,7 @@
 /** Being told of changes to files: man 7 inotify. Kernel files (cgroup.events ...) tell of theirs too, as IN_MODIFY. */
 import * as host from "#host";
 import { EAGAIN } from "./errno.ts";
-import { O_CLOEXEC, O_NONBLOCK } from "./fs.ts";
+import { O_CLOEXEC, O_NONBLOCK } from "./fd.ts";
 import * as nr from "./nr.ts";
 import { struct } from "./struct.ts";
 import { call, SysError, tryCall } from "./syscall.ts";

@@ -1,8 +1,9 @@
 /** Loop devices, which make a block device of a file: man 4 loop. */
 import * as host from "#host";
 import { EBUSY, EINVAL, ENOENT, ENOTTY } from "./errno.ts";
-import { close, ioctl, mknod, O_RDONLY, O_RDWR, open, readdir, readFileIfAny, S_IFBLK } from "./fs.ts";
+import { close, ioctl, O_RDONLY, O_RDWR, open, readdir, readFileIfAny } from "./fd.ts";
 import * as nr from "./nr.ts";
+import { mknod, S_IFBLK } from "./stat.ts";
 import { struct } from "./struct.ts";
 import { dryRun, SysError, tryCall } from "./syscall.ts";
 

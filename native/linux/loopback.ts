@@ -1,5 +1,5 @@
 /** Brings the loopback interface of a network namespace up: man 7 netdevice. */
-import { close } from "./fs.ts";
+import { close } from "./fd.ts";
 import * as nr from "./nr.ts";
 import { AF_INET } from "./sockaddr.ts";
 import { SOCK_DGRAM, socket } from "./socket.ts";

@@ -1,7 +1,7 @@
 /** Mounts: man 2 mount, umount2, pivot_root, open_tree, move_mount, mount_setattr, fsopen; man 5 proc on mountinfo. */
 import * as host from "#host";
 import type { Argument } from "../host/host.d.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, readFile } from "./fs.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, readFile } from "./fd.ts";
 import * as nr from "./nr.ts";
 import { struct } from "./struct.ts";
 import { call, change, isDryRun, SysError, tryCall, tryChange } from "./syscall.ts";

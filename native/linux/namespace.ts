@@ -1,7 +1,8 @@
 /** Namespaces: man 7 namespaces, man 2 unshare, setns, ioctl_ns. */
 import * as host from "#host";
-import { AT_FDCWD, fileSystemType, ioctl, NSFS_MAGIC, O_CLOEXEC, readlinkIfAny, writeKernelFile } from "./fs.ts";
+import { AT_FDCWD, ioctl, O_CLOEXEC, writeKernelFile } from "./fd.ts";
 import * as nr from "./nr.ts";
+import { fileSystemType, NSFS_MAGIC, readlinkIfAny } from "./stat.ts";
 import { getU64, struct } from "./struct.ts";
 import { call, SysError, tryCall, tryChange } from "./syscall.ts";
 

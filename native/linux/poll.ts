@@ -1,6 +1,6 @@
 /** Waiting for several descriptors: man 2 ppoll. */
-
 import * as host from "#host";
+import { packTimespec } from "./clock.ts";
 import { EINTR } from "./errno.ts";
 import * as nr from "./nr.ts";
 import { SysError } from "./syscall.ts";
@@ -24,13 +24,7 @@ export function poll(wanted: { fd: number; events: number }[], timeout?: number)
 		view.setInt32(8 * i, fd, true);
 		view.setInt16(8 * i + 4, events, true);
 	});
-	let time: Uint8Array | null = null;
-	if (timeout !== undefined) {
-		time = new Uint8Array(16);
-		const seconds = new DataView(time.buffer);
-		seconds.setUint32(0, Math.floor(Math.max(0, timeout)), true);
-		seconds.setUint32(8, Math.floor((Math.max(0, timeout) % 1) * 1e9), true);
-	}
+	const time = timeout === undefined ? null : packTimespec(Math.max(0, timeout));
 	const result = host.syscall(nr.SYS_ppoll, bytes, wanted.length, time, null, 8);
 	if (result < 0 && result !== -EINTR) throw new SysError("ppoll", -result);
 	return wanted.map((_, i) => (result <= 0 ? 0 : view.getInt16(8 * i + 6, true)));

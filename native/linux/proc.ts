@@ -1,5 +1,6 @@
 /** What /proc tells of processes: man 5 proc. All answers are undefined for a process that is gone. */
-import { readdir, readFileIfAny, readlinkIfAny } from "./fs.ts";
+import { readdir, readFileIfAny } from "./fd.ts";
+import { readlinkIfAny } from "./stat.ts";
 import { SysError } from "./syscall.ts";
 
 export interface ProcessStat {

@@ -1,8 +1,9 @@
-/** Processes: making, naming, waiting for and signalling them; their limits and identity. */
+/** Processes: making, naming, waiting for and signalling them, and what prctl(2) sets. */
 import * as host from "#host";
 import { EACCES, ECHILD, ENOENT, ENOEXEC, ENOTDIR, ESRCH } from "./errno.ts";
-import { AT_EMPTY_PATH, checkExecutable } from "./fs.ts";
+import { AT_EMPTY_PATH } from "./fd.ts";
 import * as nr from "./nr.ts";
+import { checkExecutable } from "./stat.ts";
 import { pointerArray, struct } from "./struct.ts";
 import { call, change, dryRun, isDryRun, SysError, tryCall } from "./syscall.ts";
 
@@ -193,39 +194,6 @@ export function getpgrp(): number {
 	return call("getpgid", nr.SYS_getpgid, 0);
 }
 
-export function getuid(): number {
-	return call("getuid", nr.SYS_getuid);
-}
-
-export function geteuid(): number {
-	return call("geteuid", nr.SYS_geteuid);
-}
-
-export function getgid(): number {
-	return call("getgid", nr.SYS_getgid);
-}
-
-export function getegid(): number {
-	return call("getegid", nr.SYS_getegid);
-}
-
-/** All three user ids: real, effective and saved. */
-export function setresuid(uid: number) {
-	change("setresuid", nr.SYS_setresuid, uid, uid, uid);
-}
-
-export function setresgid(gid: number) {
-	change("setresgid", nr.SYS_setresgid, gid, gid, gid);
-}
-
-export function setgroups(groups: number[]) {
-	change("setgroups", nr.SYS_setgroups, groups.length, new Uint32Array(groups));
-}
-
-export function umask(mask: number): number {
-	return call("umask", nr.SYS_umask, mask);
-}
-
 export const PR_SET_PDEATHSIG = 1;
 export const PR_GET_DUMPABLE = 3;
 export const PR_SET_DUMPABLE = 4;
@@ -252,69 +220,6 @@ export function isChildSubreaper(): boolean {
 	const marked = new Int32Array(1);
 	prctl("PR_GET_CHILD_SUBREAPER", PR_GET_CHILD_SUBREAPER, host.addressOf(marked));
 	return marked[0] === 1;
-}
-
-/** Linux's resource names, in the order of their numbers: the same on x86_64 and aarch64. */
-export const RLIMITS = [
-	"cpu",
-	"fsize",
-	"data",
-	"stack",
-	"core",
-	"rss",
-	"nproc",
-	"nofile",
-	"memlock",
-	"as",
-	"locks",
-	"sigpending",
-	"msgqueue",
-	"nice",
-	"rtprio",
-	"rttime",
-];
-export const RLIM_INFINITY = -1;
-export const rlimit64 = /* @__PURE__ */ struct([
-	["rlim_cur", "u64"],
-	["rlim_max", "u64"],
-]);
-
-/** Sets a resource limit of this process: an index of RLIMITS, soft and hard values or RLIM_INFINITY. */
-export function setrlimit(resource: number, soft: number, hard: number) {
-	const limits = rlimit64.pack({ rlim_cur: soft, rlim_max: hard });
-	const result = tryCall("prlimit64", nr.SYS_prlimit64, 0, resource, limits, null);
-	if (result < 0) throw new SysError("setrlimit", -result, RLIMITS[resource]);
-}
-
-/** Soft and hard value of a resource limit of this process, RLIM_INFINITY for none. */
-export function getrlimit(resource: number): { soft: number; hard: number } {
-	const bytes = new Uint8Array(rlimit64.size);
-	call("prlimit64", nr.SYS_prlimit64, 0, resource, null, bytes);
-	const limit = (value: number) => (value >= 2 ** 63 ? RLIM_INFINITY : value);
-	const { rlim_cur, rlim_max } = rlimit64.unpack(bytes);
-	return { soft: limit(rlim_cur), hard: limit(rlim_max) };
-}
-
-/** Seconds, with their fraction, of a clock (CLOCK_MONOTONIC and so on). */
-export function clockGettime(clock: number): number {
-	const time = new Uint8Array(16);
-	call("clock_gettime", nr.SYS_clock_gettime, clock, time);
-	const view = new DataView(time.buffer);
-	return view.getUint32(0, true) + view.getInt32(4, true) * 0x100000000 + view.getUint32(8, true) / 1e9;
-}
-
-export const CLOCK_REALTIME = 0;
-export const CLOCK_MONOTONIC = 1;
-export const CLOCK_BOOTTIME = 7;
-
-/** Sleeps for so many seconds. */
-export function sleep(seconds: number) {
-	const time = new Uint8Array(16);
-	const view = new DataView(time.buffer);
-	view.setUint32(0, Math.floor(seconds), true);
-	view.setUint32(8, Math.round((seconds % 1) * 1e9), true);
-	/* The rest of an interrupted sleep is written where the request was. */
-	call("nanosleep", nr.SYS_nanosleep, time, time);
 }
 
 /** Random bytes; man 2 getrandom. */

@@ -5,9 +5,10 @@
  * that is made in it.
  */
 import { EINVAL, ENOENT, ENOSYS, ENOTTY, EOPNOTSUPP, ESRCH } from "./errno.ts";
-import { ioctl, stat, statIfAny } from "./fs.ts";
+import { ioctl } from "./fd.ts";
 import { mountinfo } from "./mount.ts";
 import * as nr from "./nr.ts";
+import { stat, statIfAny } from "./stat.ts";
 import { struct } from "./struct.ts";
 import { dryRun, SysError, tryCall } from "./syscall.ts";
 

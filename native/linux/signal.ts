@@ -3,8 +3,9 @@
  * so that no code of ours ever runs between two instructions.
  */
 import * as host from "#host";
+import { packTimespec } from "./clock.ts";
 import { EAGAIN, EINTR } from "./errno.ts";
-import { O_CLOEXEC } from "./fs.ts";
+import { O_CLOEXEC } from "./fd.ts";
 import * as nr from "./nr.ts";
 import { putU64 } from "./struct.ts";
 import { call, SysError, tryCall } from "./syscall.ts";
@@ -113,13 +114,7 @@ const infoView = new DataView(info.buffer);
  * have passed. Undefined on the time-out, or when something else woke it (a stop and continue).
  */
 export function sigtimedwait(set: Uint8Array, timeout?: number): SignalInfo | undefined {
-	let time: Uint8Array | null = null;
-	if (timeout !== undefined) {
-		time = new Uint8Array(16);
-		const view = new DataView(time.buffer);
-		view.setUint32(0, Math.floor(timeout), true);
-		view.setUint32(8, Math.floor((timeout % 1) * 1e9), true);
-	}
+	const time = timeout === undefined ? null : packTimespec(timeout);
 	const signal = host.syscall(nr.SYS_rt_sigtimedwait, set, info, time, 8);
 	if (signal === -EAGAIN || signal === -EINTR) return undefined;
 	if (signal < 0) throw new SysError("sigtimedwait", -signal);

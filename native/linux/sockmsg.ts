@@ -4,7 +4,7 @@
  */
 import * as host from "#host";
 import { EAGAIN, EMSGSIZE } from "./errno.ts";
-import { close } from "./fs.ts";
+import { close } from "./fd.ts";
 import * as nr from "./nr.ts";
 import {
 	decodeAddress,

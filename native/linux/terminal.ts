@@ -1,5 +1,5 @@
 /** Terminals: man 4 tty_ioctl, man 3 termios, man 4 pts. */
-import { ioctl, O_NOCTTY, O_RDWR, open } from "./fs.ts";
+import { ioctl, O_NOCTTY, O_RDWR, open } from "./fd.ts";
 import * as nr from "./nr.ts";
 import { tryCall } from "./syscall.ts";
 

@@ -1,7 +1,8 @@
 /** Timers to wait on with other descriptors: man 2 timerfd_create. */
+
+import { CLOCK_MONOTONIC } from "./clock.ts";
 import { EAGAIN } from "./errno.ts";
 import * as nr from "./nr.ts";
-import { CLOCK_MONOTONIC } from "./process.ts";
 import { getU64, struct } from "./struct.ts";
 import { call, SysError, tryCall } from "./syscall.ts";
 

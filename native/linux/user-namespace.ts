@@ -1,5 +1,5 @@
 /** A user namespace that only carries an id mapping: for an idmapped mount (man 2 mount_setattr). */
-import { close, O_RDONLY, open, pipe, read } from "./fs.ts";
+import { close, O_RDONLY, open, pipe, read } from "./fd.ts";
 import { CLONE_NEWUSER, type IdRange, writeIdMap } from "./namespace.ts";
 import { clone, exit, pidfdSendSignal, wait } from "./process.ts";
 import { SIGKILL } from "./signal.ts";

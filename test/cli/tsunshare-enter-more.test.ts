@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { close, O_RDONLY, open } from "../../native/linux/fs.ts";
+import { close, O_RDONLY, open } from "../../native/linux/fd.ts";
 import { namespaceId } from "../../native/linux/namespace.ts";
 import { folder, NOBODY, type Result, type RunOptions, run, shell } from "../support/peers.ts";
 import { start } from "../support/target.ts";

@@ -1,8 +1,9 @@
 /** A filter of sandbox records, for test/unit/record.test.ts: adds a member, and refuses a sandbox whose id is `bad`. */
+
+import { options } from "../../cmds/common/command-line/options.ts";
+import { command, main, print } from "../../cmds/common/command-line/tool.ts";
 import { fail } from "../../cmds/common/errors.ts";
-import { options } from "../../cmds/common/options.ts";
 import { filterRecords } from "../../cmds/common/record.ts";
-import { command, main, print } from "../../cmds/common/tool.ts";
 
 main({
 	name: "filter-tool",

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { findGroup, findUser, groupsOf, parseUser, subordinateIds } from "../../cmds/common/accounts.ts";
-import { close, O_DIRECTORY, O_PATH, open } from "../../native/linux/fs.ts";
+import { close, O_DIRECTORY, O_PATH, open } from "../../native/linux/fd.ts";
 
 const read = (program: string, ...args: string[]) => spawnSync(program, args, { encoding: "utf8" }).stdout.trim();
 

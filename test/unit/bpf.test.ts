@@ -23,7 +23,8 @@ import {
 	VerifierError,
 } from "../../native/linux/bpf.ts";
 import { EPERM } from "../../native/linux/errno.ts";
-import { close, mknod, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, open, S_IFBLK, S_IFCHR } from "../../native/linux/fs.ts";
+import { close, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY, open } from "../../native/linux/fd.ts";
+import { mknod, S_IFBLK, S_IFCHR } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { decides, randomRules, seeded } from "../support/device-rules.ts";
 

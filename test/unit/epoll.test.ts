@@ -2,7 +2,7 @@
 import t from "tap";
 import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, epoll } from "../../native/linux/epoll.ts";
 import { EAGAIN, EBADF, EEXIST, EINVAL } from "../../native/linux/errno.ts";
-import { close, O_NONBLOCK, pipe, read, write } from "../../native/linux/fs.ts";
+import { close, O_NONBLOCK, pipe, read, write } from "../../native/linux/fd.ts";
 import { AF_UNIX } from "../../native/linux/sockaddr.ts";
 import { SHUT_WR, SOCK_NONBLOCK, SOCK_STREAM, shutdown, socketpair, tryRecv, trySend } from "../../native/linux/socket.ts";
 import { getPipeSize, SPLICE_F_MOVE, SPLICE_F_NONBLOCK, setPipeSize, trySplice, tryTee } from "../../native/linux/splice.ts";

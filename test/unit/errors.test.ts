@@ -1,8 +1,8 @@
 /** What a person reads when something is wrong. */
 import { spawnSync } from "node:child_process";
 import t from "tap";
+import { hintFor } from "../../cmds/common/command-line/hints.ts";
 import { fail, show, ToolError, UsageError } from "../../cmds/common/errors.ts";
-import { hintFor } from "../../cmds/common/hints.ts";
 import { EBUSY, EINVAL, ENOENT, ENOSPC, ENOSYS, EPERM } from "../../native/linux/errno.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 

@@ -4,9 +4,9 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { completion, helpText, manPage } from "../../cmds/common/help.ts";
-import { options } from "../../cmds/common/options.ts";
-import { type Command, chooseCommand, command, type Tool } from "../../cmds/common/tool.ts";
+import { completion, helpText, manPage } from "../../cmds/common/command-line/help.ts";
+import { options } from "../../cmds/common/command-line/options.ts";
+import { type Command, chooseCommand, command, type Tool } from "../../cmds/common/command-line/tool.ts";
 import { bin, tool } from "../support/tools.ts";
 
 const has = (program: string) => spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;

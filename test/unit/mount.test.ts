@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { AT_FDCWD, close, O_DIRECTORY, O_PATH, open } from "../../native/linux/fs.ts";
+import { AT_FDCWD, close, O_DIRECTORY, O_PATH, open } from "../../native/linux/fd.ts";
 import {
 	FSCONFIG_SET_FLAG,
 	fsmount,

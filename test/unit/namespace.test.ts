@@ -3,7 +3,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { readFileSync, readlinkSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import t, { type Test } from "tap";
-import { close, O_RDONLY, open, stat } from "../../native/linux/fs.ts";
+import { close, O_RDONLY, open } from "../../native/linux/fd.ts";
 import { setLoopbackUp } from "../../native/linux/loopback.ts";
 import {
 	CLONE_NEWNET,
@@ -23,6 +23,7 @@ import {
 	unshare,
 	writeIdMap,
 } from "../../native/linux/namespace.ts";
+import { stat } from "../../native/linux/stat.ts";
 import { failing } from "../support/failing.ts";
 
 const needsRoot = process.getuid?.() === 0 ? {} : { skip: "needs root" };

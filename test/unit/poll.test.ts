@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import * as host from "../../native/host/node.ts";
+import { CLOCK_MONOTONIC, clockGettime } from "../../native/linux/clock.ts";
 import { eventfd, readEventfd } from "../../native/linux/eventfd.ts";
-import { close, pipe, read, write } from "../../native/linux/fs.ts";
+import { close, pipe, read, write } from "../../native/linux/fd.ts";
 import { IN_DELETE_SELF, IN_MODIFY, inotifyAddWatch, inotifyInit, inotifyRead } from "../../native/linux/inotify.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, poll } from "../../native/linux/poll.ts";
-import { CLOCK_MONOTONIC, clockGettime } from "../../native/linux/process.ts";
 
 t.test("each descriptor is told of in its place; a negative one is left out", async (t) => {
 	const { reader, writer } = pipe();

@@ -2,38 +2,27 @@
 import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import t, { type Test } from "tap";
-import { close, closeRangeOnExec, pipe, read } from "../../native/linux/fs.ts";
+import { CLOCK_BOOTTIME, CLOCK_MONOTONIC, CLOCK_REALTIME, clockGettime, sleep } from "../../native/linux/clock.ts";
+import { getegid, geteuid, getgid, getuid, umask } from "../../native/linux/credential.ts";
+import { close, closeRangeOnExec, pipe, read } from "../../native/linux/fd.ts";
 import { commandLine, executable, processes, processStat, startTime, statusField } from "../../native/linux/proc.ts";
 import {
-	CLOCK_BOOTTIME,
-	CLOCK_MONOTONIC,
-	CLOCK_REALTIME,
-	clockGettime,
 	exitStatus,
 	fork,
-	getegid,
-	geteuid,
-	getgid,
 	getpid,
 	getppid,
-	getrlimit,
-	getuid,
 	kill,
 	killIfAny,
 	pidfdGetfd,
 	pidfdOpen,
 	pidfdSendSignal,
 	prctl,
-	RLIM_INFINITY,
-	RLIMITS,
-	setrlimit,
-	sleep,
-	umask,
 	WCONTINUED,
 	WNOHANG,
 	WUNTRACED,
 	wait,
 } from "../../native/linux/process.ts";
+import { getrlimit, RLIM_INFINITY, RLIMITS, setrlimit } from "../../native/linux/rlimit.ts";
 import { SIGCONT, SIGKILL, SIGSTOP, SIGTERM } from "../../native/linux/signal.ts";
 import { failing } from "../support/failing.ts";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { findRecord, inputLines, openTarget, parseLine, type SandboxRecord } from "../../cmds/common/record.ts";
-import { close, pipe, write } from "../../native/linux/fs.ts";
+import { close, pipe, write } from "../../native/linux/fd.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), `tsbox-record-${process.pid}-`));

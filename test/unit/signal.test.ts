@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import * as host from "../../native/host/node.ts";
-import { close } from "../../native/linux/fs.ts";
+import { close } from "../../native/linux/fd.ts";
 import { SYS_tgkill } from "../../native/linux/nr.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
 import {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { EADDRINUSE, EAGAIN, ECONNREFUSED, EMSGSIZE, ENOPROTOOPT, ENOTCONN } from "../../native/linux/errno.ts";
-import { close, isOpen, O_RDONLY, open } from "../../native/linux/fs.ts";
+import { close, isOpen, O_RDONLY, open } from "../../native/linux/fd.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
 import {
 	AF_INET,

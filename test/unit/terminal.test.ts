@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import t, { type Test } from "tap";
-import { close, O_NOCTTY, O_RDWR, open, pipe, read, write } from "../../native/linux/fs.ts";
+import { close, O_NOCTTY, O_RDWR, open, pipe, read, write } from "../../native/linux/fd.ts";
 import {
 	columns,
 	getAttributes,

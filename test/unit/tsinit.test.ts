@@ -1,7 +1,7 @@
 /** tsinit's command line as settings, and its view of /proc. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import t from "tap";
-import { parse } from "../../cmds/common/options.ts";
+import { parse } from "../../cmds/common/command-line/options.ts";
 import { optionTable } from "../../cmds/initd/options.ts";
 import { descendants } from "../../cmds/initd/rest.ts";
 import { type Settings, settingsOf } from "../../cmds/initd/settings.ts";

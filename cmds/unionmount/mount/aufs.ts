@@ -11,7 +11,7 @@
  * Sources: man 5 aufs, fs/aufs/opts.c.
  */
 import { ENODEV } from "../../../native/linux/errno.ts";
-import { chdir, close, fchdir, getcwd, O_DIRECTORY, O_PATH, open } from "../../../native/linux/fs.ts";
+import { chdir, close, fchdir, getcwd, O_DIRECTORY, O_PATH, open } from "../../../native/linux/fd.ts";
 import { MS_REMOUNT, mount, umount } from "../../../native/linux/mount.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { fail, show } from "../../common/errors.ts";

@@ -3,7 +3,7 @@
  * a copy of each, so that nothing of them has to stay.
  */
 import { EINVAL } from "../../../native/linux/errno.ts";
-import { AT_FDCWD, close, mkdir, mkdirAll, O_DIRECTORY, O_PATH, O_RDONLY, open, rmdir } from "../../../native/linux/fs.ts";
+import { AT_FDCWD, close, O_DIRECTORY, O_PATH, O_RDONLY, open } from "../../../native/linux/fd.ts";
 import {
 	fsmount,
 	MNT_DETACH,
@@ -17,6 +17,7 @@ import {
 } from "../../../native/linux/mount.ts";
 import { type IdRange, uname } from "../../../native/linux/namespace.ts";
 import { getpid } from "../../../native/linux/process.ts";
+import { mkdir, mkdirAll, rmdir } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { makeUserNamespace } from "../../../native/linux/user-namespace.ts";
 import { fail, show } from "../../common/errors.ts";

@@ -1,6 +1,6 @@
+import { print } from "../../common/command-line/tool.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
 import { json, table } from "../../common/table.ts";
-import { print } from "../../common/tool.ts";
 import { type Union, unionAt, unions } from "./unions.ts";
 
 export interface LsOptions {

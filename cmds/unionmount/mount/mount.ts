@@ -1,7 +1,7 @@
-import { readFileIfAny } from "../../../native/linux/fs.ts";
+import { readFileIfAny } from "../../../native/linux/fd.ts";
 import { MOUNT_ATTR_RDONLY } from "../../../native/linux/mount.ts";
+import { notA } from "../../common/command-line/options.ts";
 import { UsageError } from "../../common/errors.ts";
-import { notA } from "../../common/options.ts";
 import { addMapping, addOptions, emptyRequest, mountRequest } from "./request.ts";
 
 export interface MountOptions {

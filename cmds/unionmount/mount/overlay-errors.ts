@@ -1,9 +1,11 @@
 /** Why an overlay cannot be mounted: the kernel has EINVAL for nearly all of it. */
+
+import { geteuid } from "../../../native/linux/credential.ts";
 import { EBUSY, EINVAL, ELOOP, ENODEV, ENOTDIR, EPERM, EROFS, ESTALE } from "../../../native/linux/errno.ts";
-import { close, fileSystemType, O_PATH, OVERLAYFS_SUPER_MAGIC, open, S_IFDIR, S_IFMT, stat } from "../../../native/linux/fs.ts";
+import { close, O_PATH, open } from "../../../native/linux/fd.ts";
 import { kernelLog } from "../../../native/linux/klog.ts";
 import { mountinfo } from "../../../native/linux/mount.ts";
-import { geteuid } from "../../../native/linux/process.ts";
+import { fileSystemType, OVERLAYFS_SUPER_MAGIC, S_IFDIR, S_IFMT, stat } from "../../../native/linux/stat.ts";
 import { strerror } from "../../../native/linux/strerror.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { fail, show } from "../../common/errors.ts";

@@ -9,8 +9,10 @@
  *
  * Sources: Documentation/filesystems/overlayfs.rst, fs/overlayfs/params.c.
  */
+
+import { CLOCK_MONOTONIC, clockGettime } from "../../../native/linux/clock.ts";
 import { EBADF, EINVAL, ENOENT, ENOSYS } from "../../../native/linux/errno.ts";
-import { chdir, close, fchdir, getcwd, O_DIRECTORY, O_PATH, O_RDONLY, open } from "../../../native/linux/fs.ts";
+import { chdir, close, fchdir, getcwd, O_DIRECTORY, O_PATH, O_RDONLY, open } from "../../../native/linux/fd.ts";
 import {
 	contextLog,
 	fsmountContext,
@@ -24,7 +26,6 @@ import {
 	tryCreate,
 	tryFsconfig,
 } from "../../../native/linux/mount.ts";
-import { CLOCK_MONOTONIC, clockGettime } from "../../../native/linux/process.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { joinOptions } from "./option-string.ts";
 import { checkLayers, explain, PROBE } from "./overlay-errors.ts";

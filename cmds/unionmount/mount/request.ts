@@ -1,5 +1,5 @@
 /** What a command line asks to be mounted: `mount --lower ...`, or the option string of the calling forms. */
-import { readFileIfAny } from "../../../native/linux/fs.ts";
+import { readFileIfAny } from "../../../native/linux/fd.ts";
 import { MOUNT_ATTR_RDONLY } from "../../../native/linux/mount.ts";
 import type { IdRange } from "../../../native/linux/namespace.ts";
 import { show, UsageError } from "../../common/errors.ts";

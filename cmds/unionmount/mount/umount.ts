@@ -1,7 +1,8 @@
 import { EBUSY, EINVAL } from "../../../native/linux/errno.ts";
-import { readdir, statIfAny } from "../../../native/linux/fs.ts";
+import { readdir } from "../../../native/linux/fd.ts";
 import { MNT_DETACH, MNT_FORCE, UMOUNT_NOFOLLOW, umount } from "../../../native/linux/mount.ts";
 import { processes, processStat } from "../../../native/linux/proc.ts";
+import { statIfAny } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
 import { unionAt, unions } from "./unions.ts";

@@ -1,7 +1,8 @@
 /** The union mounts that there are, with their layers: /proc/PID/mountinfo, and for AUFS /sys/fs/aufs. */
 import { ENOENT } from "../../../native/linux/errno.ts";
-import { close, O_PATH, open, readdir, readFileIfAny, readlink, statIfAny } from "../../../native/linux/fs.ts";
+import { close, O_PATH, open, readdir, readFileIfAny } from "../../../native/linux/fd.ts";
 import { type MountInfo, mountinfo } from "../../../native/linux/mount.ts";
+import { readlink, statIfAny } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { splitLayers, unescapeValue } from "./option-string.ts";
 

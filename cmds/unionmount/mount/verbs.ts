@@ -1,6 +1,6 @@
 /** The option tables of the verbs that mount, and of those that look at mounts. */
-import { options } from "../../common/options.ts";
-import { type Command, command } from "../../common/tool.ts";
+import { options } from "../../common/command-line/options.ts";
+import { type Command, command } from "../../common/command-line/tool.ts";
 import { callingForm } from "./calling-form.ts";
 import { mountVerb } from "./mount.ts";
 

@@ -4,7 +4,7 @@
  * `--trace` and `--dry-run` show each change as its `step`, in the words of ip(8) or nft(8); a dry run makes none of them.
  */
 import { EBADMSG, EINTR, ENOBUFS, ENOPROTOOPT } from "../errno.ts";
-import { close } from "../fs.ts";
+import { close } from "../fd.ts";
 import { AF_NETLINK } from "../sockaddr.ts";
 import {
 	MSG_TRUNC,

@@ -3,7 +3,7 @@
  *
  * One declaration feeds the parser, `--help`, the man page and the shell completion (help.ts).
  */
-import { show, UsageError } from "./errors.ts";
+import { show, UsageError } from "../errors.ts";
 import { readValues } from "./values.ts";
 
 export interface Option {

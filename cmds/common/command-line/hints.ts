@@ -1,9 +1,10 @@
 /** Where errno misleads: what it means here, and the remedy. Loaded once a call has failed. */
-import { EACCES, EBUSY, EINVAL, ENOSPC, ENOSYS, EPERM, ERANGE } from "../../native/linux/errno.ts";
-import { readFileIfAny } from "../../native/linux/fs.ts";
-import { statusField } from "../../native/linux/proc.ts";
-import { geteuid } from "../../native/linux/process.ts";
-import type { SysError } from "../../native/linux/syscall.ts";
+
+import { geteuid } from "../../../native/linux/credential.ts";
+import { EACCES, EBUSY, EINVAL, ENOSPC, ENOSYS, EPERM, ERANGE } from "../../../native/linux/errno.ts";
+import { readFileIfAny } from "../../../native/linux/fd.ts";
+import { statusField } from "../../../native/linux/proc.ts";
+import type { SysError } from "../../../native/linux/syscall.ts";
 
 function sysctl(path: string): string | undefined {
 	return readFileIfAny(`/proc/sys/${path}`)?.trim();

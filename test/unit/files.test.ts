@@ -20,25 +20,14 @@ import t from "tap";
 import * as host from "../../native/host/node.ts";
 import {
 	AT_FDCWD,
-	CGROUP2_SUPER_MAGIC,
-	checkExecutable,
-	chmod,
-	chown,
 	close,
 	closeRangeOnExec,
 	dup,
-	exists,
-	fileSystemType,
 	fsync,
 	getcwd,
 	ioctl,
 	isOpen,
-	lstatIfAny,
 	memfdCreate,
-	mkdir,
-	mkdirAll,
-	mknod,
-	NSFS_MAGIC,
 	O_CREAT,
 	O_DIRECTORY,
 	O_EXCL,
@@ -49,7 +38,6 @@ import {
 	O_WRONLY,
 	open,
 	openat2,
-	PROC_SUPER_MAGIC,
 	pipe,
 	RESOLVE_BENEATH,
 	RESOLVE_IN_ROOT,
@@ -59,21 +47,35 @@ import {
 	readdir,
 	readFile,
 	readFileIfAny,
+	setCloseOnExec,
+	setNonblocking,
+	write,
+	writeKernelFile,
+} from "../../native/linux/fd.ts";
+import {
+	CGROUP2_SUPER_MAGIC,
+	checkExecutable,
+	chmod,
+	chown,
+	exists,
+	fileSystemType,
+	lstatIfAny,
+	mkdir,
+	mkdirAll,
+	mknod,
+	NSFS_MAGIC,
+	PROC_SUPER_MAGIC,
 	readlink,
 	readlinkIfAny,
 	rename,
 	rmdir,
 	S_IFIFO,
-	setCloseOnExec,
-	setNonblocking,
 	stat,
 	statIfAny,
 	symlink,
 	unlink,
 	unlinkIfAny,
-	write,
-	writeKernelFile,
-} from "../../native/linux/fs.ts";
+} from "../../native/linux/stat.ts";
 import { setDryRun } from "../../native/linux/syscall.ts";
 import { failing } from "../support/failing.ts";
 
@@ -308,7 +310,7 @@ t.test("a kernel file is written at once, and what it refuses is said with its p
 
 t.test("a dry run changes nothing, and prints each call with its flags by name", async (t) => {
 	const printed: string[] = [];
-	const script = `const fs = await import("./native/linux/fs.ts");
+	const script = `const fs = { ...(await import("./native/linux/fd.ts")), ...(await import("./native/linux/stat.ts")) };
 		(await import("./native/linux/syscall.ts")).setDryRun(true);
 		const [folder] = process.argv.slice(1);
 		fs.mkdir(folder + "/dry", 0o750);

@@ -5,10 +5,10 @@
  */
 
 import * as host from "#host";
-import { EPIPE } from "../../native/linux/errno.ts";
-import { write } from "../../native/linux/fs.ts";
-import { SysError, setDryRun, setTrace } from "../../native/linux/syscall.ts";
-import { escapeControls, show, ToolError, UsageError } from "./errors.ts";
+import { EPIPE } from "../../../native/linux/errno.ts";
+import { write } from "../../../native/linux/fd.ts";
+import { SysError, setDryRun, setTrace } from "../../../native/linux/syscall.ts";
+import { escapeControls, show, ToolError, UsageError } from "../errors.ts";
 import { completion, helpText, manPage, nearest, usageHint } from "./help.ts";
 import { hintFor } from "./hints.ts";
 import { type CommandLine, type Option, options, parse, UnknownOption } from "./options.ts";

@@ -1,5 +1,5 @@
 /** What the option tables look like to people and shells: --help, man page, completion. Loaded when one is asked for. */
-import { UsageError } from "./errors.ts";
+import { UsageError } from "../errors.ts";
 import type { Option } from "./options.ts";
 import { type Command, commonOptions, type Tool } from "./tool.ts";
 

@@ -1,0 +1,17 @@
+/** Extended attributes: man 7 xattr. */
+import * as host from "#host";
+import * as nr from "./nr.ts";
+import { change, tryCall } from "./syscall.ts";
+
+/** Sets an extended attribute (`user.NAME`, `trusted.NAME`): man 2 setxattr. */
+export function setxattr(path: string, name: string, value: string) {
+	const bytes = host.encode(value);
+	change("setxattr", nr.SYS_setxattr, path, name, bytes, bytes.byteLength, 0);
+}
+
+/** An extended attribute's value of up to 4 KiB; undefined where there is none, or the file is not there or has none. */
+export function getxattrIfAny(path: string, name: string): string | undefined {
+	const bytes = new Uint8Array(4096);
+	const length = tryCall("getxattr", nr.SYS_getxattr, path, name, bytes, bytes.length);
+	return length < 0 ? undefined : host.decode(bytes, 0, length);
+}
