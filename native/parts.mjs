@@ -14,10 +14,10 @@ export const defaultBudget = 60_000;
 
 /** The parts that each tool has, as far as it imports them: the help, the values of options, records, and what an error or --trace prints. */
 export const common = [
-	"cmds/common/help",
-	"cmds/common/hints",
+	"cmds/common/command-line/help",
+	"cmds/common/command-line/hints",
 	"cmds/common/record",
-	"cmds/common/values",
+	"cmds/common/command-line/values",
 	"native/linux/strerror",
 	"native/linux/trace",
 ];
