@@ -24,7 +24,7 @@ export const common = [
 
 export const tools = {
 	initd: {
-		budget: 28_000,
+		budget: 30_000,
 		parts: ["hooks", "jobcontrol", "license", "manual", "rest", "zombies"],
 	},
 	cgctl: {
