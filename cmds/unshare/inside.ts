@@ -8,7 +8,7 @@ import { chroot, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, MS_SHARED, 
 import { SysError } from "../../native/linux/syscall.ts";
 import { notA } from "../common/command-line/options.ts";
 import { fail } from "../common/errors.ts";
-import type { UnshareOptions } from "./unshare-options.ts";
+import type { UnshareOptions } from "./options.ts";
 
 const BINFMT_MISC = "/proc/sys/fs/binfmt_misc";
 

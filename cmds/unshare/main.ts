@@ -1,10 +1,10 @@
 /** tsunshare: namespaces, made (unshare), entered (enter) and listed (ls); and sandboxes, which are made of them. */
 import { options } from "../common/command-line/options.ts";
 import { command, main } from "../common/command-line/tool.ts";
-import { sandbox } from "./sandbox.ts";
-import { isSandbox, sandboxOptions } from "./sandbox-options.ts";
+import { isSandbox, sandboxOptions } from "./container/options.ts";
+import { sandbox } from "./container/run.ts";
+import { unshareOptions } from "./options.ts";
 import { unshareCommand } from "./unshare.ts";
-import { unshareOptions } from "./unshare-options.ts";
 import { verbs } from "./verbs.ts";
 
 main({

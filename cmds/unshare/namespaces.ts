@@ -5,7 +5,7 @@ import { writeKernelFile } from "../../native/linux/fd.ts";
 import { CLONE_NEWNS, CLONE_NEWTIME, CLONE_NEWUSER, NAMESPACES } from "../../native/linux/namespace.ts";
 import { notA } from "../common/command-line/options.ts";
 import { UsageError } from "../common/errors.ts";
-import type { UnshareOptions } from "./unshare-options.ts";
+import type { UnshareOptions } from "./options.ts";
 
 /** The CLONE_NEW* flags of the namespaces that are named, and of those that other options imply. */
 export function namespaceFlags(options: UnshareOptions): number {

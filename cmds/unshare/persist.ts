@@ -8,7 +8,7 @@ import { strerror } from "../../native/linux/strerror.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";
 import { helper } from "./helper.ts";
-import type { UnshareOptions } from "./unshare-options.ts";
+import type { UnshareOptions } from "./options.ts";
 
 /** A namespace's file below /proc/PID, and where it is to be kept. */
 export interface Kept {

@@ -10,9 +10,9 @@ import { idMaps, prepareIdMaps, wantedMaps, writeOwnIdMaps, writeSetgroups } fro
 import { readInside, setGroup, setUpInside } from "./inside.ts";
 import { keepCapabilities } from "./keep-capabilities.ts";
 import { keepsNamespaces, namespaceFlags, timeOffsets, writeTimeOffsets } from "./namespaces.ts";
+import type { unshareOptions } from "./options.ts";
 import { keptNamespaces, prepareToKeep } from "./persist.ts";
 import { closeDescriptors, descriptorCount, execute, keptEnvironment } from "./program.ts";
-import type { unshareOptions } from "./unshare-options.ts";
 
 export function unshareCommand({ options, ordered, operands }: CommandLine<typeof unshareOptions>) {
 	/* All that can be wrong with the command line is found before anything is done. */

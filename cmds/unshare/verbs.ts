@@ -2,16 +2,16 @@
 import { options } from "../common/command-line/options.ts";
 import { type Command, command } from "../common/command-line/tool.ts";
 import { abandonRecords } from "../common/record.ts";
-import { enter } from "./enter.ts";
-import { enterOptions } from "./enter-options.ts";
-import { gc, rm } from "./gc.ts";
-import { inspect } from "./inspect.ts";
-import { kill } from "./kill.ts";
-import { list } from "./list.ts";
-import { ls } from "./ls.ts";
-import { lsOptions } from "./ls-options.ts";
-import { start } from "./start.ts";
-import { wait } from "./wait.ts";
+import { enter } from "./enter/enter.ts";
+import { enterOptions } from "./enter/options.ts";
+import { gc, rm } from "./held/gc.ts";
+import { inspect } from "./held/inspect.ts";
+import { kill } from "./held/kill.ts";
+import { list } from "./held/list.ts";
+import { start } from "./held/start.ts";
+import { wait } from "./held/wait.ts";
+import { ls } from "./ls/ls.ts";
+import { lsOptions } from "./ls/options.ts";
 
 export function verbs(): Command[] {
 	return [

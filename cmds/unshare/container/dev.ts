@@ -1,0 +1,93 @@
+/** A minimal /dev: the nodes that programs count on, terminals, shared memory, message queues, and the usual links. */
+import { EINVAL, EPERM } from "../../../native/linux/errno.ts";
+import { close, O_NOCTTY, O_RDWR, openat2, RESOLVE_IN_ROOT } from "../../../native/linux/fd.ts";
+import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID } from "../../../native/linux/mount.ts";
+import { chmod, chown, DEVPTS_SUPER_MAGIC, fileSystemType, mkdir, mknod, S_IFCHR, symlink } from "../../../native/linux/stat.ts";
+import { dryRun, isDryRun, SysError } from "../../../native/linux/syscall.ts";
+import { openPeer, unlockMaster } from "../../../native/linux/terminal.ts";
+import { fail } from "../../common/errors.ts";
+import { attach, cloneMount, newMount, openInside } from "./rootfs.ts";
+
+/** Documentation/admin-guide/devices.txt */
+const NODES: [name: string, major: number, minor: number][] = [
+	["null", 1, 3],
+	["zero", 1, 5],
+	["full", 1, 7],
+	["random", 1, 8],
+	["urandom", 1, 9],
+	["tty", 5, 0],
+];
+
+const LINKS: [name: string, target: string][] = [
+	["fd", "/proc/self/fd"],
+	["stdin", "/proc/self/fd/0"],
+	["stdout", "/proc/self/fd/1"],
+	["stderr", "/proc/self/fd/2"],
+	["core", "/proc/kcore"],
+	["ptmx", "pts/ptmx"],
+];
+
+const PSEUDO = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV;
+
+/** Mounts the minimal /dev at a place in the root. */
+export function makeDev(root: number, path: string) {
+	const dev = newMount("tmpfs", { mode: "0755", size: "64k" }, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	attach(dev, root, path);
+	if (dryRun(`${NODES.length} nodes, ${LINKS.length} links, pts, shm and mqueue in ${path}`)) return;
+	for (const [name, major, minor] of NODES) makeNode(dev, name, major, minor);
+	for (const [name, target] of LINKS) symlink(target, name, dev);
+	attach(newDevpts(), dev, "/pts");
+	attach(newMount("tmpfs", { mode: "1777", size: "64m" }, PSEUDO), dev, "/shm");
+	makeMqueue(dev);
+	close(dev);
+}
+
+/** In a user namespace a node cannot be made, nor used on a tmpfs that was mounted there: there the host's is bound. */
+function makeNode(dev: number, name: string, major: number, minor: number) {
+	try {
+		mknod(name, S_IFCHR, major * 256 + minor, dev);
+		/* The umask has cut the mode that mknod(2) was given. */
+		chmod(name, 0o666, dev);
+	} catch (error) {
+		if (!(error instanceof SysError && error.errno === EPERM)) throw error;
+		attach(cloneMount(`/dev/${name}`, false, "--dev"), dev, `/${name}`);
+	}
+}
+
+/** Group 5, tty, has to exist in the user namespace to be named. */
+function newDevpts(): number {
+	const options = { ptmxmode: "0666", mode: "0620" };
+	try {
+		return newMount("devpts", { ...options, gid: "5" }, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	} catch (error) {
+		if (!(error instanceof SysError && error.errno === EINVAL)) throw error;
+		return newMount("devpts", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	}
+}
+
+/** Message queues belong to the IPC namespace; those of another user namespace's are not for us to show. */
+function makeMqueue(dev: number) {
+	mkdir("mqueue", 0o1777, dev);
+	try {
+		attach(newMount("mqueue", {}, PSEUDO), dev, "/mqueue");
+	} catch (error) {
+		/* The folder stays, empty. */
+		if (!(error instanceof SysError && error.errno === EPERM)) throw error;
+	}
+}
+
+/**
+ * A new pseudo-terminal of the container's own devpts: the master's descriptor, and the slave's, which belongs to `uid`
+ * and is also /dev/console.
+ */
+export function makeTerminal(root: number, uid: number): { master: number; slave: number } {
+	if (isDryRun()) return { master: -1, slave: -1 };
+	const pts = openInside(root, "/dev/pts");
+	if (pts === undefined || fileSystemType(pts) !== DEVPTS_SUPER_MAGIC) fail("--tty: no devpts at /dev/pts inside", "--dev mounts one");
+	const { master, number } = unlockMaster(openat2(pts, "ptmx", O_RDWR | O_NOCTTY, RESOLVE_IN_ROOT));
+	const slave = openPeer(master);
+	if (uid !== 0) chown(String(number), uid, -1, pts);
+	attach(cloneMount(String(number), false, "--tty", pts), root, "/dev/console");
+	close(pts);
+	return { master, slave };
+}

@@ -1,0 +1,144 @@
+/** The container's parent: makes its process in the new namespaces, and does for it what can be done from outside only. */
+import * as host from "#host";
+import { CAP_SETUID, capget } from "../../../native/linux/capability.ts";
+import { geteuid } from "../../../native/linux/credential.ts";
+import { EBADF } from "../../../native/linux/errno.ts";
+import { close, dup, isOpen, O_APPEND, O_CREAT, O_RDONLY, O_WRONLY, open, pipe, read, readAll, write } from "../../../native/linux/fd.ts";
+import { CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWUSER, cloneFlagNames, setns } from "../../../native/linux/namespace.ts";
+import { clone, exit, exitStatus, fork, PR_SET_DUMPABLE, pidfdGetfd, pidfdSendSignal, prctl, wait } from "../../../native/linux/process.ts";
+import { SIGKILL } from "../../../native/linux/signal.ts";
+import { dryRun, SysError } from "../../../native/linux/syscall.ts";
+import { fail } from "../../common/errors.ts";
+import { writeState } from "../../common/state.ts";
+import { runNewIdMap, writeIdMapsOf } from "../idmap.ts";
+import { keepNamespaces } from "../persist.ts";
+import { beChild } from "./child.ts";
+import type { Joined, Plan } from "./plan.ts";
+import { type Failure, type Ready, type Report, thrown } from "./report.ts";
+
+/** A container that is set up; its process waits for `release`. */
+export interface Box {
+	pid: number;
+	pidfd: number;
+	go: number;
+	report: number;
+	ns: Record<string, number>;
+	/** The master of its terminal. */
+	master: number | undefined;
+}
+
+/** What --stdin and its like name, opened; undefined where nothing is said. */
+export function openStdio(plan: Plan): (number | undefined)[] {
+	return plan.stdio.map((text, i) => {
+		if (text === undefined) return undefined;
+		const option = ["--stdin", "--stdout", "--stderr"][i] as string;
+		if (!/^\d{1,7}$/.test(text)) return open(text, i === 0 ? O_RDONLY : O_WRONLY | O_CREAT | O_APPEND, 0o644);
+		if (!isOpen(Number(text))) throw new SysError(option, EBADF, text);
+		return dup(Number(text), 3);
+	});
+}
+
+function readFilter(text: string | undefined): Uint8Array | undefined {
+	if (text === undefined) return undefined;
+	const fd = /^\d{1,7}$/.test(text) ? Number(text) : open(text, O_RDONLY);
+	try {
+		return readAll(fd, 1 << 20);
+	} catch (error) {
+		throw error instanceof SysError ? new SysError(error.call, error.errno, `--seccomp ${text}`) : error;
+	} finally {
+		close(fd);
+	}
+}
+
+/**
+ * Enters the namespaces that are to be shared: the container's process inherits them. Who is in there already must not
+ * look into this process, nor into the new one from its birth on (CVE-2016-9962).
+ */
+function join(joined: Joined[]) {
+	if (joined.length > 0) prctl("PR_SET_DUMPABLE", PR_SET_DUMPABLE, 0);
+	for (const { file, flag } of joined) {
+		const fd = open(file, O_RDONLY);
+		setns(fd, flag, file);
+		close(fd);
+	}
+}
+
+/**
+ * Makes the container's process and has it set everything up. Throws what failed in it; then nothing of it is left.
+ * `mask` is the signal mask that the program is to have.
+ */
+export function begin(plan: Plan, stdio: (number | undefined)[], mask: Uint8Array): Box {
+	const filter = readFilter(plan.seccomp);
+	join(plan.joined);
+	const go = pipe();
+	const report = pipe();
+	const birth = { go: go.reader, report: report.writer, stdio, filter, mask };
+	/* The process enters these itself: see child.ts. */
+	const flags = plan.flags & ~(CLONE_NEWTIME | CLONE_NEWCGROUP);
+	if (dryRun(`clone3({flags=${cloneFlagNames(flags) || 0}})`)) beChild(plan, birth);
+	const { pid, pidfd } = clone(flags);
+	if (pid === 0) {
+		close(go.writer);
+		close(report.reader);
+		beChild(plan, birth);
+	}
+	close(go.reader);
+	close(report.writer);
+	for (const fd of stdio) if (fd !== undefined) close(fd);
+	const box = { pid, pidfd, go: go.writer, report: report.reader };
+	try {
+		if ((flags & CLONE_NEWUSER) !== 0 && !plan.maps?.isOwn) {
+			writeMaps(plan, pid);
+			write(box.go, "m");
+		}
+		const { ns, master } = awaitReady(box.report);
+		const ours = master === undefined ? undefined : pidfdGetfd(pidfd, master);
+		keepNamespaces(plan.kept, pid);
+		if (plan.pidfile !== undefined) writeState(plan.pidfile, `${pid}\n`, 0o644);
+		write(box.go, "t");
+		return { ...box, ns, master: ours };
+	} catch (error) {
+		destroy(box);
+		throw error;
+	}
+}
+
+/** An ordinary user needs newuidmap(1) for all but one id. It ends us when it fails, so it gets a process of its own. */
+function writeMaps({ maps }: Plan, pid: number) {
+	if (!maps) return;
+	if (geteuid() === 0 || capget().effective.includes(CAP_SETUID)) return writeIdMapsOf(pid, maps);
+	const helper = fork();
+	if (helper === 0) {
+		runNewIdMap(pid, maps);
+		exit(0);
+	}
+	const ended = wait(helper);
+	if (ended && exitStatus(ended) !== 0) fail("the id maps could not be written");
+}
+
+/** Reports are short: one write(2) each, that a pipe keeps whole. */
+function readReport(fd: number): Report | undefined {
+	const bytes = new Uint8Array(65536);
+	const length = read(fd, bytes);
+	return length === 0 ? undefined : (JSON.parse(host.decode(bytes, 0, length)) as Report);
+}
+
+function awaitReady(fd: number): Ready {
+	const report = readReport(fd);
+	if (report?.error) throw thrown(report.error);
+	return report?.ready ?? fail("the container's process ended before it was set up");
+}
+
+/** Lets the program run. Returns what is in its way, else undefined, as soon as it is executed. */
+export function release({ go, report }: Box): Failure | undefined {
+	write(go, "g");
+	const answer = readReport(report);
+	close(report);
+	return answer?.error;
+}
+
+/** Ends the process of a container, and waits until it is gone. */
+export function destroy({ pid, pidfd }: { pid: number; pidfd: number }) {
+	pidfdSendSignal(pidfd, SIGKILL);
+	wait(pid);
+}
