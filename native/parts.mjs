@@ -27,6 +27,10 @@ export const tools = {
 		budget: 30_000,
 		parts: ["hooks", "jobcontrol", "license", "manual", "rest", "zombies"],
 	},
+	portproxy: {
+		budget: 60_000,
+		parts: ["docker-proxy", "holder"],
+	},
 	cgctl: {
 		budget: 42_000,
 		parts: [

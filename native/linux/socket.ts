@@ -120,9 +120,13 @@ export function socketpair(family: number, type: number, protocol = 0): [number,
 
 /** Throws SysError whose object is the address. */
 export function bind(fd: number, address: SocketAddress) {
-	const bytes = encodeAddress(address);
-	const result = tryCall("bind", nr.SYS_bind, fd, bytes, bytes.length);
+	const result = tryBind(fd, encodeAddress(address));
 	if (result < 0) throw new SysError("bind", -result, formatAddress(address));
+}
+
+/** bind(2): 0 or -errno. `address` as `encodeAddress` made it. */
+export function tryBind(fd: number, address: Uint8Array): number {
+	return tryCall("bind", nr.SYS_bind, fd, address, address.length);
 }
 
 /** `backlog`: how many connections wait to be accepted, at most net.core.somaxconn. */

@@ -1,4 +1,5 @@
 /** Moving bytes between descriptors without their coming to user space: man 2 splice, tee; man 7 pipe. */
+import { O_CLOEXEC } from "./fd.ts";
 import * as nr from "./nr.ts";
 import { call, tryCall } from "./syscall.ts";
 
@@ -34,4 +35,9 @@ export function setPipeSize(fd: number, bytes: number): number {
 
 export function getPipeSize(fd: number): number {
 	return call("fcntl", nr.SYS_fcntl, fd, F_GETPIPE_SZ);
+}
+
+/** pipe2(2), closed by an exec: its ends, reader and writer, are written to `ends`. 0 or -errno. */
+export function tryPipe(ends: Int32Array, flags: number): number {
+	return tryCall("pipe2", nr.SYS_pipe2, ends, flags | O_CLOEXEC);
 }

@@ -59,6 +59,8 @@ export interface Tool {
 	version?: string;
 	/** Options of the peer that stand in the way of ours: letters that `--help` and `--version` do not get. */
 	keepLetters?: string;
+	/** Makes words of ours of a peer's own: `-proto` is `--proto`. */
+	rewrite?: (argv: string[]) => string[];
 }
 
 /** The options that each command has besides its own. */
@@ -124,7 +126,8 @@ function toplevel(tool: Tool): Command {
 
 /** Runs the tool on the command line, and exits. */
 export function main(given: Tool): never {
-	const argv = host.argv().slice(1);
+	const words = host.argv().slice(1);
+	const argv = given.rewrite ? given.rewrite(words) : words;
 	const isKnown = (word: string) => word.startsWith("-") || given.commands.some((c) => c.name === word || c.alias === word);
 	const tool = argv[0] === undefined || isKnown(argv[0]) ? given : withVerbs(given);
 	let verb: Command | undefined;
