@@ -82,4 +82,19 @@ export const tools = {
 			"held/wait",
 		],
 	},
+	unionmount: {
+		budget: 23_000,
+		parts: [
+			"mount/aufs",
+			"mount/calling-form",
+			"mount/detached",
+			"mount/features",
+			"mount/info",
+			"mount/ls",
+			"mount/more-verbs",
+			"mount/mount",
+			"mount/overlay-errors",
+			"mount/umount",
+		],
+	},
 };

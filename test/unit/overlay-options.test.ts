@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import t from "tap";
 import {
 	escapeLayer,
@@ -7,6 +10,7 @@ import {
 	splitOptions,
 	unescapeValue,
 } from "../../cmds/unionmount/mount/option-string.ts";
+import { aufsBranches } from "../../cmds/unionmount/mount/unions.ts";
 
 t.test("an option string is cut at its commas, and its layers at their colons", async (t) => {
 	t.same(splitOptions("ro,lowerdir=/a:/b,,upperdir=u"), [
@@ -51,4 +55,17 @@ t.test("what is joined is read back as it was, whatever stands in the paths", as
 	t.equal(read.xino, "off");
 	t.equal(escapeLayer("a:b,c\\d"), "a\\:b\\,c\\\\d");
 	t.equal(escapeValue("a:b,c\\d"), "a:b\\,c\\\\d");
+});
+
+t.test("AUFS's branches are read from sysfs in their order, with their modes", async (t) => {
+	const folder = mkdtempSync(join(tmpdir(), "tsbox-si_"));
+	for (let i = 0; i < 12; i++) writeFileSync(join(folder, `br${i}`), `/layers/a=b\\040${i}=${i === 0 ? "rw" : "ro+wh"}\n`);
+	writeFileSync(join(folder, "brid0"), "64\n");
+	writeFileSync(join(folder, "xi_path"), "/layers/.aufs.xino\n");
+	t.same(
+		aufsBranches(folder),
+		Array.from({ length: 12 }, (_, i) => ({ path: `/layers/a=b ${i}`, mode: i === 0 ? "rw" : "ro+wh" })),
+	);
+	t.same(aufsBranches(join(folder, "none")), []);
+	rmSync(folder, { recursive: true });
 });

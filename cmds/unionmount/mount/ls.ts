@@ -1,7 +1,7 @@
 import { print } from "../../common/command-line/tool.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
 import { json, table } from "../../common/table.ts";
-import { type Union, unionAt, unions } from "./unions.ts";
+import { realPath, type Union, unions } from "./unions.ts";
 
 export interface LsOptions {
 	json?: true;
@@ -13,12 +13,7 @@ export interface LsOptions {
 export function ls({ options, operands }: { options: LsOptions; operands: string[] }) {
 	if (operands.includes("")) throw new UsageError("ls: a TARGET is empty");
 	const all = unions(options.pid);
-	const found =
-		operands.length === 0
-			? all
-			: operands.map(
-					(target) => unionAt(all, target) ?? fail(`${show(target)}: no union is mounted there`, "`tsunionmount ls` shows those that are"),
-				);
+	const found = operands.length === 0 ? all : operands.map((target) => unionAt(all, target));
 	if (options.json) return print(json(found.map(facts)));
 	const rows = found.flatMap((union) =>
 		union.layers.map((layer, i) => ({ union: i === 0 ? union : undefined, layer: `${layer.path}=${layer.mode}` })),
@@ -35,6 +30,13 @@ export function ls({ options, operands }: { options: LsOptions; operands: string
 			{ header: options.noheadings !== true, wide: true },
 		),
 	);
+}
+
+/** The last one that was mounted there, which is the one that is seen. */
+function unionAt(all: Union[], target: string): Union {
+	const path = realPath(target);
+	const there = all.filter((union) => union.target === path);
+	return there[there.length - 1] ?? fail(`${show(target)}: no union is mounted there`, "`tsunionmount ls` shows those that are");
 }
 
 function facts({ target, type, source, device, readOnly, layers, upperdir, workdir, options }: Union) {

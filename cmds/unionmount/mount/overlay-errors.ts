@@ -9,29 +9,7 @@ import { fileSystemType, OVERLAYFS_SUPER_MAGIC, S_IFDIR, S_IFMT, stat } from "..
 import { strerror } from "../../../native/linux/strerror.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { fail, show } from "../../common/errors.ts";
-import type { Layer, Overlay } from "./overlay-types.ts";
-
-/** OVL_MAX_STACK of fs/overlayfs/params.h. */
-const MOST_LOWERS = 500;
-
-/** A layer that is not there: with it overlay.ts asks whether the kernel looks for layers at once. */
-export const PROBE = "/proc/self/absent";
-
-/** What can be said without the kernel. */
-export function checkLayers({ lowerdir, datadir = [], upperdir, workdir }: Overlay) {
-	const count = lowerdir.length + datadir.length;
-	if (lowerdir.length === 0) fail("overlay: no lower layer given");
-	if (count > MOST_LOWERS)
-		fail(
-			`overlay: ${count} lower layers: the kernel takes ${MOST_LOWERS} at most`,
-			"`tsunionmount layer squash` makes one layer of several",
-		);
-	if ((upperdir === undefined) !== (workdir === undefined))
-		fail(
-			`overlay: ${upperdir === undefined ? "a workdir without an upperdir" : "an upperdir without a workdir"}`,
-			"the workdir is an empty folder beside the upperdir, on the same file system",
-		);
-}
+import { type Layer, type Overlay, PROBE } from "./overlay-types.ts";
 
 const name = (layer: Layer) => (typeof layer === "number" ? `descriptor ${layer}` : show(layer));
 

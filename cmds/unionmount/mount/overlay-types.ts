@@ -20,3 +20,6 @@ export interface Overlay {
 	/** A short name of each of the lowers, relative to a folder: `l/XXXX`. For kernels before 6.8. */
 	links?: { folder: string; names: string[] } | undefined;
 }
+
+/** A layer that is not there: with it we ask whether the kernel looks for layers at once. */
+export const PROBE = "/proc/self/absent";

@@ -27,14 +27,18 @@ import {
 	tryFsconfig,
 } from "../../../native/linux/mount.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
+import { fail } from "../../common/errors.ts";
 import { joinOptions } from "./option-string.ts";
-import { checkLayers, explain, PROBE } from "./overlay-errors.ts";
-import type { Layer, Overlay } from "./overlay-types.ts";
+import { explain } from "./overlay-errors.ts";
+import { type Layer, type Overlay, PROBE } from "./overlay-types.ts";
 import { mountFlags } from "./vfs-options.ts";
 
 /** What fsconfig(2) takes of a text; mount(2) takes a page, with the NUL. */
 const LONGEST_TEXT = 255;
 const LONGEST_OPTIONS = 4095;
+
+/** OVL_MAX_STACK of fs/overlayfs/params.h. */
+const MOST_LOWERS = 500;
 
 /**
  * The overlay as a detached mount; undefined where the kernel takes an option string only (before Linux 6.8).
@@ -62,6 +66,22 @@ export function openOverlay(overlay: Overlay): number | undefined {
 	} finally {
 		close(context);
 	}
+}
+
+/** What can be said without the kernel. */
+function checkLayers({ lowerdir, datadir = [], upperdir, workdir }: Overlay) {
+	const count = lowerdir.length + datadir.length;
+	if (lowerdir.length === 0) fail("overlay: no lower layer given");
+	if (count > MOST_LOWERS)
+		fail(
+			`overlay: ${count} lower layers: the kernel takes ${MOST_LOWERS} at most`,
+			"`tsunionmount layer squash` makes one layer of several",
+		);
+	if ((upperdir === undefined) !== (workdir === undefined))
+		fail(
+			`overlay: ${upperdir === undefined ? "a workdir without an upperdir" : "an upperdir without a workdir"}`,
+			"the workdir is an empty folder beside the upperdir, on the same file system",
+		);
 }
 
 /** Mounts the overlay on a folder: a path, or an open one (O_PATH). */

@@ -20,10 +20,12 @@ export interface Request extends Made {
 	source?: string | undefined;
 	/** The mode of AUFS's lower branches: `ro`, `ro+wh`. */
 	lowerMode?: string | undefined;
+	/** Those that were given one by one, by their index in lowerdir. */
+	modes: Record<number, string>;
 }
 
 export function emptyRequest(): Request {
-	return { type: "overlay", lowerdir: [], datadir: [], options: {}, attributes: 0 };
+	return { type: "overlay", lowerdir: [], datadir: [], options: {}, attributes: 0, modes: {} };
 }
 
 /** Options of fuse-overlayfs that a file system of the kernel needs not, or that say what it does anyway. */
@@ -79,8 +81,8 @@ function addBranches(request: Request, value: string) {
 		if (mode.startsWith("rw") && i === 0) request.upperdir = path;
 		else if (mode.startsWith("rw")) throw new UsageError(`option dirs: ${show(word)}: only the first branch can be writable here`);
 		else {
+			request.modes[request.lowerdir.length] = mode;
 			request.lowerdir.push(path);
-			request.lowerMode = mode;
 		}
 	});
 }
@@ -130,6 +132,7 @@ export function asAufs({
 	attributes,
 	source,
 	lowerMode = "ro",
+	modes,
 	idmap,
 	temporary,
 }: Request): Aufs {
@@ -137,7 +140,7 @@ export function asAufs({
 		throw new UsageError("aufs has no data-only layers, idmapped layers or --tmp", "--type overlay has them");
 	/* Given for overlay, which needs it; aufs keeps its work in the upper itself. */
 	void workdir;
-	const lowers = lowerdir.map((path) => ({ path, mode: lowerMode }));
+	const lowers = lowerdir.map((path, i) => ({ path, mode: modes[i] ?? lowerMode }));
 	return {
 		branches: upperdir === undefined ? lowers : [{ path: upperdir, mode: "rw" }, ...lowers],
 		options,

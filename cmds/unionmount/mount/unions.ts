@@ -36,13 +36,11 @@ export function unions(pid: number | "self" = "self"): Union[] {
 	});
 }
 
-/** The last union that was mounted on a path, which is the one that is seen; undefined where there is none. */
-export function unionAt(all: Union[], path: string): Union | undefined {
+/** A path as the kernel lists it: with its links followed. */
+export function realPath(path: string): string {
 	const fd = open(path, O_PATH);
 	try {
-		const real = readlink(`/proc/self/fd/${fd}`);
-		const there = all.filter((union) => union.target === real);
-		return there[there.length - 1];
+		return readlink(`/proc/self/fd/${fd}`);
 	} finally {
 		close(fd);
 	}
