@@ -9,35 +9,11 @@ import { applyDevices, checkDevices } from "./devices.ts";
 import { diskNumber } from "./disk.ts";
 import { explain } from "./explain.ts";
 import { hierarchyOf } from "./layout.ts";
-import type { Limits } from "./limits.ts";
+import type { Limits } from "./limit-table.ts";
 import { folderOf, type Group, isThere, placesOf, shownName } from "./path.ts";
 import { type Facts, plan, type Write } from "./plan.ts";
+import { keep, type Undo } from "./put-back.ts";
 import { readIn, readTrimmed } from "./read.ts";
-
-/** The controllers that limits need, by v2's names. */
-export function neededControllers(limits: Limits): string[] {
-	const names: string[] = [];
-	for (const key in limits) {
-		if (key === "weightFormula" || key === "devices" || key === "set") continue;
-		const name =
-			key === "pids" || key === "hugetlb"
-				? key
-				: key.startsWith("cpuset")
-					? "cpuset"
-					: key.startsWith("cpu")
-						? "cpu"
-						: /^(io|blkio)/.test(key)
-							? "io"
-							: "memory";
-		if (!names.includes(name)) names.push(name);
-	}
-	if (limits.devices) names.push("devices");
-	for (const [key] of limits.set ?? []) {
-		const prefix = key.slice(0, key.indexOf("."));
-		if (prefix !== "cgroup" && prefix !== "") names.push(prefix === "blkio" ? "io" : prefix);
-	}
-	return names;
-}
 
 /** What a plan asks of a real cgroup. Of one that is not there yet it can be told which file for a weight it will have. */
 function factsOf(group: Group): Facts {
@@ -63,7 +39,7 @@ function hasNewWeight(group: Group, file: string): boolean {
 /** Fails where the layout cannot express a limit, before anything is made or changed. */
 export function checkLimits(group: Group, limits: Limits) {
 	plan(limits, factsOf(group));
-	if (limits.devices) checkDevices(limits.devices);
+	if (limits.device) checkDevices(limits.device);
 }
 
 /** A cgroup's files, for reading its limits back. */
@@ -79,6 +55,8 @@ export interface ApplyOptions {
 	force?: boolean;
 	/** Say on standard error which formula was used. */
 	verbose: boolean;
+	/** Gets what puts each change back; not for a cgroup that is removed anyway when one fails. */
+	undo: Undo | undefined;
 }
 
 /** Writes the limits. Fails at the first that the kernel refuses, with its reason. */
@@ -86,22 +64,28 @@ export function applyLimits(group: Group, limits: Limits, options: ApplyOptions)
 	const { writes, notes } = plan(limits, factsOf(group));
 	for (const write of writes) {
 		if (write.file === "memory.max") makeRoom(group, write, options);
-		apply(group, write);
+		apply(group, write, options.undo);
 	}
-	if (limits.devices) applyDevices(group, limits.devices);
-	for (const [key, value] of limits.set ?? []) setKey(group, key, value);
+	if (limits.device) applyDevices(group, limits.device, options.undo);
+	for (const [key, value] of limits.set ?? []) setKey(group, key, value, options.undo);
 	if (options.verbose) for (const note of notes) warn("tscgctl", note);
 }
 
-function apply(group: Group, { controller, file, value, because }: Write) {
+function change(path: string, value: string, undo: Undo | undefined) {
+	const back = undo && !isDryRun() ? keep(path, value) : undefined;
+	writeKernelFile(path, value);
+	if (back) undo?.push(back);
+}
+
+function apply(group: Group, { controller, file, value, because }: Write, undo: Undo | undefined) {
 	const folder = folderOf(group, controller) as string;
 	try {
-		writeKernelFile(`${folder}/${file}`, value);
+		change(`${folder}/${file}`, value, undo);
 	} catch (error) {
 		if (!(error instanceof SysError)) throw error;
 		if (error.errno === EBUSY && file === "memory.limit_in_bytes") belowUse(group, because, folder);
 		if (error.errno === ENOENT) missing(group, folder, controller, file, because);
-		throw explain(error, group, hierarchyOf(group.layout, controller), because);
+		throw explain(error, group, hierarchyOf(group.layout, controller), because, value);
 	}
 }
 
@@ -159,14 +143,14 @@ function makeRoom(group: Group, { value, because }: Write, { force }: ApplyOptio
 }
 
 /** Writes a kernel file by its name, on each hierarchy where the cgroup has one: most names are on one only. */
-export function setKey(group: Group, key: string, value: string) {
+export function setKey(group: Group, key: string, value: string, undo: Undo | undefined) {
 	const places = placesOf(group).filter(({ folder }) => isDryRun() || isThere(`${folder}/${key}`));
 	if (places.length === 0) noSuchKey(group, key);
 	for (const { folder, hierarchy } of places) {
 		try {
-			writeKernelFile(`${folder}/${key}`, value);
+			change(`${folder}/${key}`, value, undo);
 		} catch (error) {
-			throw error instanceof SysError ? explain(error, group, hierarchy, `${key}=${value}`) : error;
+			throw error instanceof SysError ? explain(error, group, hierarchy, `${key}=${value}`, value) : error;
 		}
 	}
 }

@@ -16,7 +16,7 @@ import { print, warn } from "../common/command-line/tool.ts";
 import { fail, UsageError } from "../common/errors.ts";
 import { parseSize } from "../common/units.ts";
 import { limitsFrom, optionsFor } from "./current.ts";
-import type { Limits } from "./limits.ts";
+import type { Limits } from "./limit-table.ts";
 import { type Facts, plan } from "./plan.ts";
 import { parseFormula, type WeightFormula } from "./weights.ts";
 

@@ -9,6 +9,7 @@ import { addRulesV1, clearRulesV1, readRulesV1, setRulesV1 } from "./device-v1.t
 import { addRulesV2, clearRulesV2, readRulesV2, setRulesV2 } from "./device-v2.ts";
 import { hierarchyOf } from "./layout.ts";
 import { checkOurs, existingGroup, folderIn, type Group, type PathOptions, shownName } from "./path.ts";
+import type { Undo } from "./put-back.ts";
 
 /** The rules of `--device`, in their order, as one list. Throws UsageError, SysError for a device's path. */
 function deviceRules(rules: string[]): DeviceRule[] {
@@ -21,12 +22,20 @@ export function checkDevices(rules: string[]) {
 }
 
 /**
- * Gives a cgroup these device rules, in place of all that it has. A list that begins with an allow rule allows what it
+ * Gives a cgroup these device rules, in place of all that it has; none takes its own away. A list that begins with an allow rule allows what it
  * names, nothing else; one that begins with a deny rule forbids what it names, nothing else.
  */
-export function applyDevices(group: Group, rules: string[]) {
+export function applyDevices(group: Group, rules: string[], undo: Undo | undefined) {
 	const { version, folder } = place(group);
-	if (version === 1) setRulesV1(folder, deviceRules(rules));
+	if (undo && !isDryRun()) {
+		const before = version === 1 ? readRulesV1(folder) : readRulesV2(folder);
+		/* v1 does not show what is denied where all else is allowed, and a hidden program cannot be read: those stay as they are. */
+		if (Array.isArray(before)) undo.push(() => setRulesV1(folder, before));
+		else if (before.rules) undo.push(() => setRulesV2(folder, before.rules as DeviceRule[]));
+		else if (before.own.length === 0) undo.push(() => clearRulesV2(folder));
+	}
+	if (rules.length === 0) (version === 1 ? clearRulesV1 : clearRulesV2)(folder);
+	else if (version === 1) setRulesV1(folder, deviceRules(rules));
 	else setRulesV2(folder, deviceRules(rules));
 }
 

@@ -1,7 +1,7 @@
 /** What holds for a cgroup: the tightest limit among it and those above, and which of them sets it. */
 import { sourceOf } from "./apply.ts";
 import { limitsFrom } from "./current.ts";
-import type { Limits, Rate } from "./limits.ts";
+import type { Limits, Rate } from "./limit-table.ts";
 import { type Group, lineage } from "./path.ts";
 import { readIn } from "./read.ts";
 

@@ -8,7 +8,8 @@ import { noSuchKey, sourceOf } from "./apply.ts";
 import { readWords, v2Facts } from "./convert.ts";
 import { limitsFrom, optionsFor } from "./current.ts";
 import { effectiveLimits } from "./effective.ts";
-import { checkKey, type Limits } from "./limits.ts";
+import type { Limits } from "./limit-table.ts";
+import { checkKey } from "./limits.ts";
 import { ownDevices } from "./own-devices.ts";
 import { existingGroup, type Group, lineage, type PathOptions, placesOf, plainName } from "./path.ts";
 import { plan } from "./plan.ts";
@@ -62,7 +63,7 @@ export function currentLimits(group: Group): Limits {
 	const above = lineage(group);
 	const parent: Group = above[above.length - 2] ?? { ...group, name: "" };
 	const devices = ownDevices(group, parent);
-	return { ...limitsFrom(sourceOf(group), sourceOf(parent)), ...(devices.length > 0 && { devices }) };
+	return { ...limitsFrom(sourceOf(group), sourceOf(parent)), ...(devices.length > 0 && { device: devices }) };
 }
 
 function readKey(group: Group, key: string): string {

@@ -1,5 +1,7 @@
 /** What a command line says of a cgroup: its path, and its limits. */
-import { type LimitOptions, type Limits, readLimits } from "./limits.ts";
+import { camel } from "../common/command-line/options.ts";
+import { type Limits, limitOptions } from "./limit-table.ts";
+import { type LimitOptions, readLimits } from "./limits.ts";
 import { type Group, groupAt, type PathOptions } from "./path.ts";
 
 export interface OpenOptions extends PathOptions, LimitOptions {
@@ -7,14 +9,10 @@ export interface OpenOptions extends PathOptions, LimitOptions {
 	leaf?: true;
 }
 
-/** The options of a verb with limits that are none themselves. */
-const PLAIN =
-	" root force controllers leaf wait stats rm admin tasks dperm fperm tperm user copyFrom resources recursive thaw dryRun trace ";
-
 /** The cgroup of a command line and the limits of its options. */
 export function readGroup(path: string, options: OpenOptions): { group: Group; limits: Limits } {
-	const limits = Object.keys(options).every((name) => PLAIN.includes(` ${name} `)) ? {} : readLimits(options);
-	return { group: groupAt(path, options), limits };
+	const given = limitOptions.some(({ long }) => camel(long) in options);
+	return { group: groupAt(path, options), limits: given ? readLimits(options) : {} };
 }
 
 export function hasLimits(limits: Limits): boolean {

@@ -1,11 +1,13 @@
 /** What create, join, run, set and delegate begin with: the cgroup that is named, made if need be, and its limits. */
 import { isDryRun } from "../../native/linux/syscall.ts";
-import { applyLimits, checkLimits, neededControllers } from "./apply.ts";
-import type { Limits } from "./limits.ts";
+import { applyLimits, checkLimits } from "./apply.ts";
+import type { Limits } from "./limit-table.ts";
+import { neededControllers } from "./limits.ts";
 import { hasLimits, type OpenOptions } from "./line.ts";
 import { giveUp, openLock, releaseLock, shareLock, takeAlone, takeShared } from "./lock.ts";
 import { isMade, makeGroup, readControllers, unmake } from "./make.ts";
 import { checkOurs, type Group } from "./path.ts";
+import { putBack, type Undo } from "./put-back.ts";
 
 interface OpenSettings {
 	/** Say which formula translated a weight. */
@@ -16,18 +18,21 @@ interface OpenSettings {
 	grow?: boolean;
 	/** Done at the end with no lock held: what may block. When it fails, what was made is removed as well. */
 	last?: () => void;
+	/** The caller's list of what puts changes back, which it runs itself on failure. */
+	undo?: Undo;
 }
 
 /**
  * Makes the cgroup where it is not, gives it the limits, and does `work` while nobody can remove it. When something fails,
- * what was made is removed. Returns what `work` does; its argument is whether the cgroup is new.
+ * what was made is removed, and what was changed put back. Returns what `work` does; its arguments are whether the cgroup
+ * is new, and the list for what puts its own changes back.
  */
 export function whileOpen<T>(
 	group: Group,
 	options: OpenOptions,
 	limits: Limits,
-	{ verbose = false, onlyNew = false, grow = true, last }: OpenSettings,
-	work: (isNew: boolean) => T,
+	{ verbose = false, onlyNew = false, grow = true, last, undo: callers }: OpenSettings,
+	work: (isNew: boolean, undo: Undo) => T,
 ): T {
 	checkOurs(group, options);
 	const limited = hasLimits(limits);
@@ -39,6 +44,7 @@ export function whileOpen<T>(
 		grow,
 	};
 	const made: string[] = [];
+	const undo = callers ?? [];
 	const lock = openLock();
 	try {
 		takeShared(lock);
@@ -49,14 +55,19 @@ export function whileOpen<T>(
 			shareLock(lock);
 		}
 		if (limited && (made.length > 0 || !onlyNew))
-			applyLimits(group, limits, { force: options.force === true, verbose: verbose || options.weightFormula !== undefined });
-		const result = work(made.length > 0);
+			applyLimits(group, limits, {
+				force: options.force === true,
+				verbose: verbose || options.weightFormula !== undefined,
+				undo: made.length > 0 && !callers ? undefined : undo,
+			});
+		const result = work(made.length > 0, undo);
 		if (last) {
 			giveUp(lock);
 			last();
 		}
 		return result;
 	} catch (error) {
+		if (!callers) putBack(undo);
 		if (made.length > 0 && !isDryRun()) {
 			giveUp(lock);
 			takeAlone(lock);

@@ -5,7 +5,7 @@ import { strerror } from "../../native/linux/strerror.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { fail, show, UsageError } from "../common/errors.ts";
 import { checkThawed, enterFirst, enterLast, leave } from "./attach.ts";
-import type { Limits } from "./limits.ts";
+import type { Limits } from "./limit-table.ts";
 import { hasLimits, type OpenOptions, readGroup } from "./line.ts";
 import { whileKept } from "./lock.ts";
 import { whileOpen } from "./open.ts";

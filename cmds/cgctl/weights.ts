@@ -62,3 +62,8 @@ export function ioToBlkioWeight(weight: number): number {
 export function ioToBfqWeight(weight: number): number {
 	return weight <= 100 ? weight : 100 + Math.floor(((weight - 100) * 900) / 9900);
 }
+
+/** io.weight for bfq.weight: the least of those that give it. */
+export function bfqToIoWeight(weight: number): number {
+	return weight <= 100 ? weight : 100 + 11 * (weight - 100);
+}

@@ -13,6 +13,7 @@
  */
 
 import { blocking } from "./cgctl/blocking.ts";
+import { changes } from "./cgctl/changes.ts";
 import { names } from "./cgctl/names.ts";
 
 export interface Behaviour {
@@ -505,4 +506,5 @@ sleep 100 & q=$!; tscgctl join web $q; echo $?; tscgctl join --leaf web $q; echo
 	},
 	...names,
 	...blocking,
+	...changes,
 ];
