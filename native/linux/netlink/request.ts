@@ -142,7 +142,8 @@ export function receive(netlink: Netlink): Message[] {
 	}
 }
 
-function errorOf(request: Request, bytes: Uint8Array, answer: Acknowledgement, index: number): NetlinkError {
+/** The error that an acknowledgement of a request (`bytes` as it was sent) tells of. */
+export function errorOf(request: Request, bytes: Uint8Array, answer: Acknowledgement, index: number): NetlinkError {
 	let attribute: string | undefined;
 	const path = answer.offset === undefined ? [] : attributePath(bytes, request.header.length, answer.offset);
 	if (answer.missing !== undefined) path.push(answer.missing);
