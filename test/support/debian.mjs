@@ -11,7 +11,7 @@ export const buildPackages = ["gcc", "libc6-dev", "musl-tools"];
 export const testPackages = [
 	...buildPackages,
 	...["util-linux", "bsdutils", "mount", "tini", "dumb-init"], // the peers that results are compared with
-	...["procps", "iproute2", "strace", "uidmap", "python3", "perl-base"], // look from outside, set up, inject faults
+	...["procps", "iproute2", "nftables", "strace", "uidmap", "python3", "perl-base"], // look from outside, set up, inject faults
 	...["bash", "zsh", "fish", "groff-base", "binutils"], // completions, man pages, the tools' files
 	...["busybox-static", "tar"], // root file systems
 	...["qemu-system-x86", "kmod", "xz-utils", "zstd"], // test/vm

@@ -21,7 +21,10 @@ const run = mkdtempSync(join(tmpdir(), "tsbox-firewall-"));
 process.env.TSBOX_RUN = run;
 t.teardown(() => rmSync(run, { recursive: true }));
 
-type Listed = Record<string, { family: string; name: string; table?: string; elem?: unknown[]; handle?: number; comment?: string; chain?: string }>;
+type Listed = Record<
+	string,
+	{ family: string; name: string; table?: string; elem?: unknown[]; handle?: number; comment?: string; chain?: string }
+>;
 const nft = (...args: string[]) => spawnSync("nft", args, { encoding: "utf8" });
 const ruleset = (): Listed[] => (JSON.parse(nft("-j", "list", "ruleset").stdout) as { nftables: Listed[] }).nftables;
 /** What nft lists in a set or map, a range as `A-B`, a network as `A/N`. */
@@ -104,7 +107,13 @@ t.test("the firewall", options, async (t) => {
 	});
 
 	t.test("an element that does not fit its set is refused before anything is done", async (t) => {
-		for (const key of [["1.2.3.4.5", "tcp", "80"], ["::1", "tcp", "80"], ["1.2.3.4", "icmp", "80"], ["1.2.3.4", "tcp", "65536"], ["1.2.3.4", "tcp"]])
+		for (const key of [
+			["1.2.3.4.5", "tcp", "80"],
+			["::1", "tcp", "80"],
+			["1.2.3.4", "icmp", "80"],
+			["1.2.3.4", "tcp", "65536"],
+			["1.2.3.4", "tcp"],
+		])
 			t.throws(() => addElements("ports.c", [{ family: "ip", set: "published", key }]), key.join(" "));
 		t.throws(() => addElements("", []));
 		t.equal(firewallEntries().length, 1);
@@ -127,7 +136,10 @@ t.test("the firewall", options, async (t) => {
 	});
 
 	t.test("500 ports are put in and taken out again, with some of them flushed in between", async (t) => {
-		const many = Array.from({ length: 500 }, (_, i): Element => ({ family: "ip", set: "published", key: ["172.18.0.4", "udp", String(1000 + 2 * i)] }));
+		const many = Array.from(
+			{ length: 500 },
+			(_, i): Element => ({ family: "ip", set: "published", key: ["172.18.0.4", "udp", String(1000 + 2 * i)] }),
+		);
 		addElements("ports.many", many);
 		t.equal(elementsIn("ip", "published").length, 500);
 		nft("delete", "element", "ip", "tsbox", "published", "{ 172.18.0.4 . udp . 1000 }");
@@ -174,13 +186,18 @@ t.test("the firewall", options, async (t) => {
 			rules(netlink).map(({ comment }) => comment),
 			["first"],
 		);
-		t.throws(() => transaction(netlink, [tableAdd({ family: "ip", name: "x" }), ruleDelete("inet", "own", "in", 4711)]), { index: 1 } as unknown as Error);
+		t.throws(() => transaction(netlink, [tableAdd({ family: "ip", name: "x" }), ruleDelete("inet", "own", "in", 4711)]), {
+			index: 1,
+		} as unknown as Error);
 		t.equal(tables(netlink).length, 1);
 		transaction(netlink, [tableDelete("inet", "own")]);
 	});
 
 	t.test("what is tracked of a UDP port is flushed", async (t) => {
-		spawnSync("sh", ["-c", "ip link set lo up; nft add table ip c; nft add chain ip c o '{ type filter hook output priority 0; }'; nft add rule ip c o ct state new"]);
+		spawnSync("sh", [
+			"-c",
+			"ip link set lo up; nft add table ip c; nft add chain ip c o '{ type filter hook output priority 0; }'; nft add rule ip c o ct state new",
+		]);
 		for (const port of [7001, 7002]) spawnSync("bash", ["-c", `echo x > /dev/udp/127.0.0.1/${port}`]);
 		const netlink = openNetfilter();
 		t.teardown(() => closeNetlink(netlink));

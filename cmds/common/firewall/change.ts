@@ -7,11 +7,11 @@
  * `restoreElements` work from the files alone.
  */
 import { EEXIST, ENOENT } from "../../../native/linux/errno.ts";
-import { unlinkIfAny } from "../../../native/linux/fs.ts";
 import { closeNetlink, isErrno, type Netlink, type Request } from "../../../native/linux/netlink/request.ts";
 import { elementsAdd, elementsDelete, elementsOf, isAmong } from "../../../native/linux/nftables/set.ts";
 import { tableDelete, tables } from "../../../native/linux/nftables/table.ts";
 import { openNetfilter, transaction } from "../../../native/linux/nftables/transaction.ts";
+import { unlinkIfAny } from "../../../native/linux/stat.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";
 import { fail, show } from "../errors.ts";
 import { isAlive, isName, listState, makeStateFolder, type Owner, readState, runFolder, withLock, writeState } from "../state.ts";
