@@ -4,8 +4,10 @@
  * Each takes one piece of memory: struct dm_ioctl, behind it what the command reads or returns. A device is named by its
  * name; the kernel answers with its number, flags and how often it is open.
  */
+
 import * as host from "#host";
-import { ENXIO } from "./errno.ts";
+import { decodeDev, encodeDev } from "./blockdev.ts";
+import { ENAMETOOLONG, ENXIO } from "./errno.ts";
 import { O_RDWR, open } from "./fd.ts";
 import * as nr from "./nr.ts";
 import { putU64, struct } from "./struct.ts";
@@ -138,12 +140,6 @@ interface Answer {
 	targetCount: number;
 }
 
-/** The kernel's encoding of a device number in 64 bits: new_encode_dev(). */
-export function decodeDev(dev: number): { major: number; minor: number } {
-	const low = dev % 0x100000000;
-	return { major: (low >>> 8) & 0xfff, minor: (low & 0xff) | ((low >>> 12) & 0xfff00) };
-}
-
 let control: number | undefined;
 
 /** /dev/mapper/control, opened once. Throws SysError (ENOENT: there is no device-mapper in this kernel; EACCES). */
@@ -163,6 +159,8 @@ const VERSION = /* @__PURE__ */ new Uint8Array([4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 
 function tryAsk(command: string, request: number, asked: Request): Answer | number {
 	const { name = "", uuid = "", flags = 0, eventNr = 0, targetCount = 0, payload } = asked;
+	if (host.encode(name).byteLength >= DM_NAME_LEN || host.encode(uuid).byteLength >= DM_UUID_LEN)
+		throw new SysError(command, ENAMETOOLONG, name);
 	let room = asked.room ?? 0;
 	for (;;) {
 		const size = dmIoctl.size + Math.max(room, payload?.length ?? 0);
@@ -286,7 +284,7 @@ export function dmCreate(name: string, uuid = "", minor?: { major: number; minor
 		data_size: dmIoctl.size,
 		data_start: dmIoctl.size,
 		flags: DM_PERSISTENT_DEV_FLAG,
-		dev: minor.major * 256 + (minor.minor & 0xff) + Math.floor(minor.minor / 256) * 2 ** 20,
+		dev: encodeDev(minor.major, minor.minor),
 		name,
 		uuid,
 	});

@@ -1,5 +1,7 @@
 /** Loop devices, which make a block device of a file: man 4 loop. */
+
 import * as host from "#host";
+import { encodeDev } from "./blockdev.ts";
 import { EBUSY, EINVAL, ENOENT, ENOTTY } from "./errno.ts";
 import { close, ioctl, O_RDONLY, O_RDWR, open, readdir, readFileIfAny } from "./fd.ts";
 import * as nr from "./nr.ts";
@@ -54,7 +56,7 @@ function openLoop(number: number, flags: number): number {
 	} catch (error) {
 		if (!(error instanceof SysError && error.errno === ENOENT)) throw error;
 		/* A /dev that is no devtmpfs, and no udev to fill it. */
-		mknod(path, S_IFBLK | 0o600, LOOP_MAJOR * 256 + (number & 0xff) + Math.floor(number / 256) * 2 ** 20);
+		mknod(path, S_IFBLK | 0o600, encodeDev(LOOP_MAJOR, number));
 		return open(path, flags);
 	}
 }

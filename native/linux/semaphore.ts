@@ -1,4 +1,5 @@
 /** System V semaphores, sets of one: man 7 sysvipc, 2 semget, semop, semctl. */
+
 import * as nr from "./nr.ts";
 import { struct } from "./struct.ts";
 import { call, SysError, tryCall } from "./syscall.ts";

@@ -15,6 +15,7 @@ export const testPackages = [
 	...["bash", "zsh", "fish", "groff-base", "binutils"], // completions, man pages, the tools' files
 	...["busybox-static", "tar"], // root file systems
 	...["qemu-system-x86", "kmod", "xz-utils", "zstd"], // test/vm
+	...["dmsetup", "thin-provisioning-tools", "e2fsprogs", "xfsprogs", "udev"], // in guests, for tsdmthin: independent readers, file systems
 	...["shellcheck", "git"],
 ];
 

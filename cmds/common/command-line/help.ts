@@ -61,7 +61,7 @@ export function helpText(tool: Tool, verb: Command): string {
 	let out = `Usage: ${usageLine(tool, verb)}\n`;
 	if (isTop && verbs.length > 0 && tool.commands.some((c) => c.name === "")) out += `       ${tool.name} COMMAND ...\n`;
 	out += `${wrap(isTop ? tool.summary : verb.summary, WIDTH).join("\n")}\n`;
-	if (isTop && verbs.length > 0) out += `\nCommands:\n${columns(verbs.map((c) => [c.name, c.summary]))}`;
+	if (isTop && verbs.length > 0) out += `\nCommands:\n${columns(verbs.filter((c) => !c.rare).map((c) => [c.name, c.summary]))}`;
 	const table = [...verb.options, ...commonOptions(tool, verb)];
 	for (const [heading, list] of groups(table.filter((o) => !o.rare)))
 		out += `\n${heading}:\n${columns(list.map((o) => [optionName(o), o.help]))}`;

@@ -32,6 +32,8 @@ export interface Command<T extends readonly Option[] = readonly Option[]> {
 	failureStatus?: number;
 	/** Called after a wrong command line: a filter ends the sandboxes that it was to work on (record.ts). */
 	abandon?: () => void;
+	/** Listed by the man page only, to keep the tool's `--help` short. */
+	rare?: true;
 	/** Shown in the verb's help. */
 	examples?: [string, string][];
 	/** Paragraphs of the man page. */
