@@ -29,9 +29,9 @@ const named = process.argv.slice(2).filter((arg) => !arg.startsWith("--"));
 const variant = flags.has("--sanitize") ? "sanitize" : flags.has("--gc-stress") ? "gc-stress" : "release";
 
 /** What parts.mjs says of a tool: the paths of its parts, and the budget of part 0. A tool that it does not list has none of its own. */
-function partsOf(name, { common, tools, defaultBudget }) {
+function partsOf(name, folder, { common, tools, defaultBudget }) {
 	const { parts = [], budget = defaultBudget } = tools[name] ?? {};
-	const path = (part) => (/^(cmds|native)\//.test(part) ? part : `cmds/${name}/${part}`);
+	const path = (part) => (/^(cmds|native)\//.test(part) ? part : `${folder}/${part}`);
 	return { listed: parts.map((part) => `${path(part)}.ts`), optional: common.map((part) => `${part}.ts`), budget };
 }
 
@@ -87,7 +87,7 @@ async function buildTool({ name, entry, output, work, lists }, made, objects, co
 		logLevel: "error",
 	});
 	const bundle = outputFiles[0].text;
-	const parts = partsOf(name, lists);
+	const parts = partsOf(name, dirname(entry), lists);
 	const hash = createHash("sha256").update(bundle).update(made.folder).update(JSON.stringify(parts));
 	for (const file of ["build", "split"]) hash.update(readFileSync(`native/${file}.mjs`));
 	const stamp = join(work, "bundle.hash");
