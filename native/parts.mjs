@@ -25,7 +25,7 @@ export const common = [
 export const tools = {
 	initd: {
 		budget: 30_000,
-		parts: ["hooks", "jobcontrol", "license", "manual", "rest", "zombies"],
+		parts: ["ending", "hooks", "jobcontrol", "license", "manual", "rest", "zombies"],
 	},
 	portproxy: {
 		budget: 60_000,

@@ -1,9 +1,9 @@
 /** Users and groups by name: man 5 passwd, group, subuid. Reads the files, of this system or of a rootfs; no NSS. */
 
-import * as host from "#host";
 import { close, O_NONBLOCK, O_PATH, O_RDONLY, open, openat2, RESOLVE_IN_ROOT, readAll, readFileIfAny } from "../../native/linux/fd.ts";
 import { S_IFMT, S_IFREG, stat } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { decode } from "../../native/linux/text.ts";
 
 export interface Account {
 	name: string;
@@ -39,7 +39,7 @@ function readInside(root: number, path: string): string | undefined {
 		if ((stat("", place).mode & S_IFMT) !== S_IFREG) return undefined;
 		/* By the descriptor: by its name another file could have come in between. Some files of /proc would block. */
 		file = open(`/proc/self/fd/${place}`, O_RDONLY | O_NONBLOCK);
-		return host.decode(readAll(file, LIMIT));
+		return decode(readAll(file, LIMIT));
 	} catch (error) {
 		if (!(error instanceof SysError)) throw error;
 		return undefined;

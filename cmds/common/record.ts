@@ -10,7 +10,7 @@
  *
  * A sandbox that has an id has a folder in the run-time state: sandboxes/ID, with `record` in it.
  */
-import * as host from "#host";
+
 import { EINVAL, ENOSYS, ESRCH } from "../../native/linux/errno.ts";
 import { close, read } from "../../native/linux/fd.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
@@ -19,6 +19,7 @@ import { pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
 import { SIGKILL } from "../../native/linux/signal.ts";
 import { S_IFIFO, S_IFMT, statIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
+import { decode } from "../../native/linux/text.ts";
 import { print } from "./command-line/tool.ts";
 import { fail, show, ToolError } from "./errors.ts";
 import { isName, listState, readState, runFolder } from "./state.ts";
@@ -122,13 +123,13 @@ export function* inputLines(fd = 0): Generator<string> {
 		bytes.set(chunk.subarray(0, length), rest.length);
 		let start = 0;
 		for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
-			if (end > start) yield host.decode(bytes, start, end);
+			if (end > start) yield decode(bytes, start, end);
 			start = end + 1;
 		}
 		rest = bytes.subarray(start);
 		if (rest.length > 1 << 20) fail("standard input: a line of more than 1 MiB");
 	}
-	if (rest.length > 0) yield host.decode(rest);
+	if (rest.length > 0) yield decode(rest);
 }
 
 /** What the operands name: PIDs or sandboxes' ids. */

@@ -4,13 +4,12 @@
  * A file is written under a temporary name, synced and renamed, so that a reader never sees half of one; a change of
  * what several processes share is made under a flock on its folder's `.lock`.
  */
-import * as host from "#host";
 import { geteuid } from "../../native/linux/credential.ts";
 import { ENOENT } from "../../native/linux/errno.ts";
 import { close, fsync, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_WRONLY, open, readdir, readFileIfAny, write } from "../../native/linux/fd.ts";
 import { flock, LOCK_EX } from "../../native/linux/lock.ts";
 import { processStat } from "../../native/linux/proc.ts";
-import { getpid } from "../../native/linux/process.ts";
+import { environ, getpid } from "../../native/linux/process.ts";
 import { lstatIfAny, mkdirAll, rename, rmdir, S_IFDIR, S_IFMT, unlinkIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { notA } from "./command-line/options.ts";
@@ -18,7 +17,7 @@ import { fail } from "./errors.ts";
 
 /** A variable of the environment; undefined where it is unset or empty. */
 export function getenv(name: string): string | undefined {
-	const entry = host.environ().find((e) => e.startsWith(`${name}=`));
+	const entry = environ().find((e) => e.startsWith(`${name}=`));
 	return entry?.slice(name.length + 1) || undefined;
 }
 

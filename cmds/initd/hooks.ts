@@ -1,7 +1,8 @@
 /** --before and --after: a shell command line with the program's standing, signals forwarded to it. */
 import { getpgrp } from "../../native/linux/process.ts";
 import { setForegroundGroup } from "../../native/linux/terminal.ts";
-import { type Init, waitFor } from "./init.ts";
+import type { Init } from "./init.ts";
+import { waitFor } from "./loop.ts";
 import { spawn } from "./spawn.ts";
 
 /** Returns the command's exit status. */

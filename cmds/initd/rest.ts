@@ -1,12 +1,11 @@
-/** The processes that are left beside or after the program: waiting for them, ending them. Loaded when asked for. */
+/** The processes that are left beside or after the program, and signals to them. */
 
 import { close } from "../../native/linux/fd.ts";
 import { type ProcessStat, processes, processStat } from "../../native/linux/proc.ts";
 import { hasChildren, kill, pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
-import { SIGKILL, SIGTERM, signalName } from "../../native/linux/signal.ts";
+import { SIGKILL, signalName } from "../../native/linux/signal.ts";
 import { SysError } from "../../native/linux/syscall.ts";
-import { after, INFO, type Init, say, step } from "./init.ts";
-import { DEFAULT_GRACE } from "./options.ts";
+import { after, INFO, type Init, say } from "./init.ts";
 
 /** All processes that descend from `ancestor`, as /proc shows them. */
 export function descendants(ancestor: number): ProcessStat[] {
@@ -59,27 +58,4 @@ export function killRest(init: Init) {
 	after(init, ROUND, () => {
 		if (hasChildren()) killRest(init);
 	});
-}
-
-/** Waits until no child is left, so long at most. Those of a child that ends become ours, so none is overlooked. */
-function waitForRest(init: Init, seconds: number) {
-	let isOver = false;
-	const timer = seconds === Infinity ? undefined : after(init, seconds, () => (isOver = true));
-	while (!isOver && hasChildren()) step(init);
-	init.timers = init.timers.filter((other) => other !== timer);
-}
-
-/** What --wait-all, --kill-all and --grace ask for once the program has ended. */
-export function endRest(init: Init) {
-	const { waitAll, killAll } = init.settings;
-	if (waitAll !== undefined) waitForRest(init, waitAll);
-	if (killAll !== undefined && hasChildren()) {
-		signalRest(init, SIGTERM);
-		waitForRest(init, killAll);
-	}
-	if ((killAll !== undefined || init.stopping) && hasChildren()) {
-		killRest(init);
-		/* Not for ever: a process may be stuck in the kernel, another user's, or out of sight where there is no /proc. */
-		waitForRest(init, DEFAULT_GRACE);
-	}
 }

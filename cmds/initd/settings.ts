@@ -1,5 +1,5 @@
 /** What the command line and the environment ask for, in one plain object. */
-import { environ } from "#host";
+import { environ } from "../../native/linux/process.ts";
 import { SIGTERM } from "../../native/linux/signal.ts";
 import { DEFAULT_GRACE, type Given } from "./options.ts";
 

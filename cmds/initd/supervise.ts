@@ -21,10 +21,11 @@ import {
 import { getForegroundGroup } from "../../native/linux/terminal.ts";
 import { warn } from "../common/command-line/tool.ts";
 import { show } from "../common/errors.ts";
+import { endRest } from "./ending.ts";
 import { runHook } from "./hooks.ts";
-import { after, INFO, type Init, say, TRACE, timeOut, WARNING, waitFor } from "./init.ts";
+import { after, INFO, type Init, say, TRACE, WARNING } from "./init.ts";
+import { timeOut, waitFor } from "./loop.ts";
 import type { Given } from "./options.ts";
-import { endRest } from "./rest.ts";
 import { type Settings, settingsOf } from "./settings.ts";
 import { spawn } from "./spawn.ts";
 import { watchZombies } from "./zombies.ts";

@@ -5,12 +5,11 @@
  * parent namespace that has CAP_SETUID (CAP_SETGID) there: a child of ours, or, for an ordinary user, the set-user-ID
  * programs newuidmap and newgidmap.
  */
-import * as host from "#host";
 import { CAP_SETUID, capget } from "../../native/linux/capability.ts";
 import { getegid, geteuid } from "../../native/linux/credential.ts";
 import { readFile, writeKernelFile } from "../../native/linux/fd.ts";
 import { type IdRange, writeIdMap } from "../../native/linux/namespace.ts";
-import { execvp, exit, exitStatus, fork, getpid, wait } from "../../native/linux/process.ts";
+import { environ, execvp, exit, exitStatus, fork, getpid, wait } from "../../native/linux/process.ts";
 import { dryRun, SysError } from "../../native/linux/syscall.ts";
 import { findGroup, findUser, subordinateIds } from "../common/accounts.ts";
 import { notA } from "../common/command-line/options.ts";
@@ -204,7 +203,7 @@ export function runNewIdMap(pid: number, maps: IdMaps) {
 		const child = fork();
 		if (child === 0) {
 			try {
-				execvp(argv, host.environ());
+				execvp(argv, environ());
 			} catch (error) {
 				if (!(error instanceof SysError)) throw error;
 				fail(error.message, `an ordinary user needs ${program} to map ranges; Debian has it in the package uidmap`);

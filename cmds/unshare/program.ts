@@ -1,8 +1,7 @@
 /** The program that runs in the end: its environment, its descriptors, its exec, and the wait for it. */
-import * as host from "#host";
 import { E2BIG, EACCES, ECHILD, ENOENT, ENOEXEC } from "../../native/linux/errno.ts";
 import { closeRangeOnExec, setCloseOnExec } from "../../native/linux/fd.ts";
-import { type Ended, execvp, exit, getpid, kill, WUNTRACED, wait } from "../../native/linux/process.ts";
+import { type Ended, environ, execvp, exit, getpid, kill, WUNTRACED, wait } from "../../native/linux/process.ts";
 import { SIG_DFL, SIG_UNBLOCK, SIGCONT, SIGKILL, SIGSTOP, setDisposition, sigprocmask, sigset } from "../../native/linux/signal.ts";
 import { statIfAny } from "../../native/linux/stat.ts";
 import { strerror } from "../../native/linux/strerror.ts";
@@ -16,7 +15,7 @@ const EXIT_NOT_FOUND = 127;
 
 /** The program's environment by --clear-env and --whitelist-env: what is named and set is kept. */
 export function keptEnvironment(options: { clearEnv?: true; whitelistEnv?: string }): string[] {
-	const all = host.environ();
+	const all = environ();
 	if (options.whitelistEnv === undefined) return options.clearEnv ? [] : all;
 	const names = options.whitelistEnv.split(",");
 	return all.filter((entry) => names.includes(entry.slice(0, entry.indexOf("="))));

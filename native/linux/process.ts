@@ -60,6 +60,11 @@ export function clone(flags: number, cgroup?: number): { pid: number; pidfd: num
 	return { pid, pidfd: pidfd[0] as number };
 }
 
+/** The environment, as a list of `NAME=value` (man 7 environ). */
+export function environ(): string[] {
+	return host.environ();
+}
+
 export function exit(code: number): never {
 	return host.exit(code);
 }

@@ -5,9 +5,9 @@
  *
  *     12 bytes signature   0x21 version 2, PROXY   0x11 TCP4 or 0x21 TCP6   u16 length of what follows   source, destination, ports
  */
-import * as host from "#host";
 import { encodeAddress, formatInet, inetSocketAddress } from "../../../native/linux/sockaddr.ts";
 import { getsockname } from "../../../native/linux/socket.ts";
+import { encode } from "../../../native/linux/text.ts";
 import { clientAddress } from "./port.ts";
 
 const SIGNATURE = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a];
@@ -26,7 +26,7 @@ export function buildHeader(version: 1 | 2, source: Uint8Array, sourcePort: numb
 	const isIPv4 = source.length === 4;
 	if (version === 1) {
 		const line = `PROXY TCP${isIPv4 ? 4 : 6} ${formatInet(source)} ${formatInet(destination)} ${sourcePort} ${port}\r\n`;
-		return new Uint8Array(host.encode(line));
+		return new Uint8Array(encode(line));
 	}
 	return Uint8Array.from([
 		...SIGNATURE,

@@ -1,5 +1,5 @@
 /** The container's parent: makes its process in the new namespaces, and does for it what can be done from outside only. */
-import * as host from "#host";
+
 import { CAP_SETUID, capget } from "../../../native/linux/capability.ts";
 import { geteuid } from "../../../native/linux/credential.ts";
 import { EBADF } from "../../../native/linux/errno.ts";
@@ -8,6 +8,7 @@ import { CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWUSER, cloneFlagNames, setns } 
 import { clone, exit, exitStatus, fork, PR_SET_DUMPABLE, pidfdGetfd, pidfdSendSignal, prctl, wait } from "../../../native/linux/process.ts";
 import { SIGKILL } from "../../../native/linux/signal.ts";
 import { dryRun, SysError } from "../../../native/linux/syscall.ts";
+import { decode } from "../../../native/linux/text.ts";
 import { fail } from "../../common/errors.ts";
 import { writeState } from "../../common/state.ts";
 import { runNewIdMap, writeIdMapsOf } from "../idmap.ts";
@@ -120,7 +121,7 @@ function writeMaps({ maps }: Plan, pid: number) {
 function readReport(fd: number): Report | undefined {
 	const bytes = new Uint8Array(65536);
 	const length = read(fd, bytes);
-	return length === 0 ? undefined : (JSON.parse(host.decode(bytes, 0, length)) as Report);
+	return length === 0 ? undefined : (JSON.parse(decode(bytes, 0, length)) as Report);
 }
 
 function awaitReady(fd: number): Ready {

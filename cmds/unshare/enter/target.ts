@@ -1,10 +1,11 @@
 /** The process whose namespaces are entered, opened so that its PID cannot come to mean another one in between. */
-import * as host from "#host";
+
 import { ENOENT, ESRCH } from "../../../native/linux/errno.ts";
 import { close, O_DIRECTORY, O_PATH, O_RDONLY, open, readAll } from "../../../native/linux/fd.ts";
 import { POLLIN, poll } from "../../../native/linux/poll.ts";
 import { stat } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
+import { decode } from "../../../native/linux/text.ts";
 import { notA } from "../../common/command-line/options.ts";
 import { fail } from "../../common/errors.ts";
 import { findRecord, openTarget, type SandboxRecord } from "../../common/record.ts";
@@ -49,7 +50,7 @@ export function openOf(target: Entered, file: string, flags = O_RDONLY): number 
 /** A text of the target's in /proc. */
 export function readOf(target: Entered, file: string): string {
 	const fd = openOf(target, file);
-	const text = host.decode(readAll(fd));
+	const text = decode(readAll(fd));
 	close(fd);
 	return text;
 }

@@ -8,7 +8,7 @@
  * Whichever of them is killed, the others end: the tool's end closes the pipe on which the supervisor waits for the word
  * that the record is out, and the kernel kills the container's process with its parent.
  */
-import * as host from "#host";
+
 import { CLOCK_MONOTONIC, clockGettime } from "../../../native/linux/clock.ts";
 import {
 	chdir,
@@ -50,6 +50,7 @@ import {
 } from "../../../native/linux/signal.ts";
 import { mknod, S_IFIFO, unlinkIfAny } from "../../../native/linux/stat.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
+import { decode } from "../../../native/linux/text.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail } from "../../common/errors.ts";
 import { writeState } from "../../common/state.ts";
@@ -78,7 +79,7 @@ export function hold(plan: Plan): never {
 	}
 	close(news.writer);
 	close(word.reader);
-	const text = host.decode(readAll(news.reader));
+	const text = decode(readAll(news.reader));
 	if (text === "") fail("the supervisor ended before the sandbox was set up");
 	const { record, error } = JSON.parse(text) as News;
 	if (error) throw thrown(error);
@@ -245,7 +246,7 @@ function supervise(plan: Plan, held: Held): End {
 		);
 		if (commandReady) {
 			const bytes = new Uint8Array(64);
-			isAwaited = host.decode(bytes, 0, read(commands, bytes)).startsWith("wait");
+			isAwaited = decode(bytes, 0, read(commands, bytes)).startsWith("wait");
 			wasStarted = true;
 			error = start(held);
 		}

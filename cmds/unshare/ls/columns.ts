@@ -1,9 +1,10 @@
 /** The columns of `tsunshare ls`: those of lsns(8), and KEPT. */
-import * as host from "#host";
+
 import { close, O_RDONLY, open, read } from "../../../native/linux/fd.ts";
 import { processStat } from "../../../native/linux/proc.ts";
 import { getNetnsid } from "../../../native/linux/route/nsid.ts";
 import { statIfAny } from "../../../native/linux/stat.ts";
+import { decode } from "../../../native/linux/text.ts";
 import { findUser } from "../../common/accounts.ts";
 import { ignoreErrors } from "./errors.ts";
 import { type Namespace, openNamespace } from "./namespaces.ts";
@@ -55,7 +56,7 @@ function firstPage(path: string): string | undefined {
 	const bytes = new Uint8Array(4096);
 	const length = ignoreErrors(() => read(fd, bytes));
 	close(fd);
-	return length === undefined ? undefined : host.decode(bytes, 0, length);
+	return length === undefined ? undefined : decode(bytes, 0, length);
 }
 
 /** The user of the row's process; of a user namespace without one, the user who made it. */

@@ -4,13 +4,14 @@
  * Most mount namespaces have a process, and its /proc/PID/mountinfo. Into the others we look by entering them, and the
  * kernel lists even those that nothing in /proc leads to (Linux 6.12).
  */
-import * as host from "#host";
+
 import { close, O_DIRECTORY, O_RDONLY, open, pipe, readAll, readFile, write } from "../../../native/linux/fd.ts";
 import { type MountInfo, parseMountinfo } from "../../../native/linux/mount.ts";
 import { CLONE_NEWNS, openAdjacentMountNamespace, setns } from "../../../native/linux/namespace.ts";
 import { exit, fork, wait } from "../../../native/linux/process.ts";
 import { stat } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
+import { decode } from "../../../native/linux/text.ts";
 import { ignoreErrors } from "./errors.ts";
 
 function nsfsLines(mountinfo: string): string {
@@ -45,7 +46,7 @@ export function nsfsMountsInside(fd: number): MountInfo[] {
 		exit(0);
 	}
 	close(writer);
-	const text = host.decode(readAll(reader));
+	const text = decode(readAll(reader));
 	close(reader);
 	wait(pid);
 	return parseMountinfo(text);

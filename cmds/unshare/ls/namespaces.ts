@@ -13,7 +13,7 @@
  *
  * A process may end at any time: what cannot be read is taken as not being there.
  */
-import * as host from "#host";
+
 import { EACCES, ENOENT, EPERM, ESRCH } from "../../../native/linux/errno.ts";
 import { AT_FDCWD, close, ioctl, O_CLOEXEC, O_PATH, O_RDONLY, readdir } from "../../../native/linux/fd.ts";
 import type { MountInfo } from "../../../native/linux/mount.ts";
@@ -24,6 +24,7 @@ import { pidfdGetfd, pidfdOpen } from "../../../native/linux/process.ts";
 import { SIOCGSKNS } from "../../../native/linux/socket.ts";
 import { fileSystemType, NSFS_MAGIC, stat } from "../../../native/linux/stat.ts";
 import { tryCall } from "../../../native/linux/syscall.ts";
+import { decode } from "../../../native/linux/text.ts";
 import { ignoreErrors } from "./errors.ts";
 import { nsfsMounts, nsfsMountsInside, visitMountNamespaces } from "./mounts.ts";
 
@@ -90,7 +91,7 @@ const target = new Uint8Array(64);
 /** The target of a link in /proc, or the negative errno. */
 function readLink(path: string): string | number {
 	const length = tryCall("readlinkat", SYS_readlinkat, AT_FDCWD, path, target, target.length);
-	return length < 0 ? length : host.decode(target, 0, length);
+	return length < 0 ? length : decode(target, 0, length);
 }
 
 /** Takes in the namespaces that a process is in. False if it may not be looked at or is gone. */
