@@ -17,6 +17,7 @@ export const common = [
 	"cmds/common/command-line/help",
 	"cmds/common/command-line/hints",
 	"cmds/common/record",
+	"cmds/common/sandbox-state",
 	"cmds/common/command-line/values",
 	"native/linux/strerror",
 	"native/linux/trace",

@@ -6,22 +6,27 @@
  *
  *     {"tsbox":1,"id":"web","pid":4242,"start":881234,"held":true,"ns":{"mnt":4026532201}, ...}
  *
- * `start` is the process's start time (field 22 of /proc/PID/stat): with it a filter never acts on a recycled PID.
+ * `start` is the process's start time (field 22 of /proc/PID/stat): with it a filter never acts on a recycled PID. A record
+ * is not trusted: what is held, and whose process it is, says the state (sandbox-state.ts), which others cannot write.
  *
- * A sandbox that has an id has a folder in the run-time state: sandboxes/ID, with `record` in it.
+ * A record without a pid is a plan, of a sandbox that is yet to be made: what stands before `tsunshare --record 0` in the
+ * pipe prepares and writes it.
+ *
+ *     {"tsbox":1,"id":"web","rootfs":"/run/web","mounts":[...],"cgroup":"/tsbox/web","cgroups":[...],"leave":["tscgctl"]}
  */
 
 import { EINVAL, ENOSYS, ESRCH } from "../../native/linux/errno.ts";
 import { close, read } from "../../native/linux/fd.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
 import { startTime } from "../../native/linux/proc.ts";
-import { pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
+import { exit, pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
 import { SIGKILL } from "../../native/linux/signal.ts";
 import { S_IFIFO, S_IFMT, statIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { decode } from "../../native/linux/text.ts";
 import { print } from "./command-line/tool.ts";
 import { fail, show, ToolError } from "./errors.ts";
+import { isOfSandbox, leavers, sandboxFolder, stateOf } from "./sandbox-state.ts";
 import { isName, listState, readState, runFolder } from "./state.ts";
 
 export interface SandboxRecord {
@@ -39,15 +44,55 @@ export interface SandboxRecord {
 	[member: string]: unknown;
 }
 
+/** What is to be mounted in a sandbox that is yet to be made, in this order. */
+export interface PlannedMount {
+	type: "bind" | "volume" | "image" | "tmpfs";
+	/** An absolute path outside; none for a tmpfs. */
+	source?: string;
+	/** A path inside. */
+	target: string;
+	readonly?: boolean;
+	/** What is mounted below the source comes along. */
+	recursive?: boolean;
+	propagation?: string;
+	/** Options of a tmpfs: size, mode, uid, gid. */
+	options?: Record<string, string>;
+	/** The volume's name. */
+	name?: string;
+}
+
+/** A record without a pid: a sandbox that is yet to be made. What stands before tsunshare in the pipe writes it. */
+export interface PlanRecord {
+	tsbox: 1;
+	id: string;
+	pid?: undefined;
+	/** The absolute path of a mounted root. */
+	rootfs?: string;
+	mounts?: PlannedMount[];
+	/** The cgroup's name, and its folders, one a hierarchy, that the sandbox's process enters. */
+	cgroup?: string;
+	cgroups?: string[];
+	/** The tools that have a part to undo at its end: `TOOL leave ID`. */
+	leave?: string[];
+	[member: string]: unknown;
+}
+
 /** A process to work on, named for good by `pidfd`; with its record if it came with one or has an id. */
 export interface Target {
 	pid: number;
 	pidfd: number;
 	record?: SandboxRecord;
+	/** The state says that this process is the sandbox's. Where a record says so only, it is treated as any process. */
+	isSandbox: boolean;
 }
 
-export function sandboxFolder(id: string): string {
-	return `${runFolder()}/sandboxes/${id}`;
+export function isPlan(record: SandboxRecord | PlanRecord): record is PlanRecord {
+	return record.pid === undefined;
+}
+
+/** The member `leave` of a plan with one more tool. */
+export function withLeave({ leave }: PlanRecord, tool: string): { leave: string[] } {
+	return { leave: [...leavers(leave).filter((name) => name !== tool), tool] };
 }
 
 /** The record of a sandbox by its id. */
@@ -69,10 +114,10 @@ export function allRecords(): SandboxRecord[] {
 
 const whole = (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0;
 
-/** A line of standard input: a record, or a PID. Fails on anything else. */
-export function parseLine(line: string): SandboxRecord | number {
+/** A line of standard input: a record, a plan, or a PID. Fails on anything else. */
+export function parseLine(line: string): SandboxRecord | PlanRecord | number {
 	if (/^\d+$/.test(line)) return Number(line);
-	let record: SandboxRecord;
+	let record: SandboxRecord | PlanRecord;
 	try {
 		record = JSON.parse(line) as SandboxRecord;
 	} catch {
@@ -84,8 +129,31 @@ export function parseLine(line: string): SandboxRecord | number {
 	if (typeof record !== "object" || record === null || record.tsbox !== 1)
 		fail('standard input: a record without "tsbox":1', "this version reads format 1");
 	if (typeof record.id !== "string" || !isName(record.id)) fail('standard input: a record whose "id" is not a name');
+	if (isPlan(record)) return checkPlan(record);
 	if (!whole(record.pid) || !whole(record.start)) fail('standard input: a record whose "pid" or "start" is not a positive number');
 	return record;
+}
+
+const isText = (value: unknown) => typeof value === "string" && !value.includes("\0");
+const isPath = (value: unknown) => isText(value) && (value as string).startsWith("/");
+
+/** What other tools, or somebody's editor, have written into a plan is checked before anything is done by it. */
+function checkPlan(plan: PlanRecord): PlanRecord {
+	const wrong = (member: string, noun: string): never => fail(`standard input: a plan whose "${member}" is not ${noun}`);
+	if (plan.rootfs !== undefined && !isPath(plan.rootfs)) wrong("rootfs", "an absolute path");
+	if (plan.cgroups !== undefined && !(Array.isArray(plan.cgroups) && plan.cgroups.every(isPath)))
+		wrong("cgroups", "a list of absolute paths");
+	if (plan.leave !== undefined && leavers(plan.leave).length !== plan.leave?.length) wrong("leave", "a list of tools");
+	if (plan.mounts === undefined) return plan;
+	if (!Array.isArray(plan.mounts)) wrong("mounts", "a list");
+	for (const mount of plan.mounts) {
+		if (typeof mount !== "object" || mount === null || !["bind", "volume", "image", "tmpfs"].includes(mount.type))
+			wrong("mounts", "a list of mounts");
+		if (!isPath(mount.target)) wrong("target", "an absolute path");
+		if (mount.type !== "tmpfs" && !isPath(mount.source)) wrong("source", "an absolute path");
+		if (mount.propagation !== undefined && !isText(mount.propagation)) wrong("propagation", "a word");
+	}
+	return plan;
 }
 
 /** Opens a process for good. Fails if it is gone, or if the PID has come to name another process since. */
@@ -107,7 +175,7 @@ export function openTarget(from: SandboxRecord | number): Target {
 		close(pidfd);
 		fail(`${name}: has ended; its PID names another process now`);
 	}
-	return record ? { pid, pidfd, record } : { pid, pidfd };
+	return record ? { pid, pidfd, record, isSandbox: isOfSandbox(record.id, pid, record.start) } : { pid, pidfd, isSandbox: false };
 }
 
 /** The lines of standard input, one at a time, each as soon as it is there. */
@@ -137,11 +205,14 @@ export function operandTargets(operands: string[]): Target[] {
 	return operands.map((word) => openTarget(/^\d+$/.test(word) ? Number(word) : findRecord(word)));
 }
 
+type Members = Record<string, unknown> | undefined;
+
 /**
  * A verb as a filter: does `apply` for each operand, or else for each line of standard input, and passes the records
- * on with the members that it returns. When it fails, a sandbox that is held is killed and not passed on.
+ * on with the members that it returns; `plan` does the same for a sandbox that is yet to be made. When it fails, a sandbox
+ * that is held is killed and not passed on.
  */
-export function filterRecords(operands: string[], apply: (target: Target) => Record<string, unknown> | undefined) {
+export function filterRecords(operands: string[], apply: (target: Target) => Members, plan?: (record: PlanRecord) => Members) {
 	if (operands.length > 0) {
 		for (const target of operandTargets(operands)) apply(target);
 		return;
@@ -149,17 +220,42 @@ export function filterRecords(operands: string[], apply: (target: Target) => Rec
 	let seen = false;
 	for (const line of inputLines()) {
 		seen = true;
-		const target = openTarget(parseLine(line));
+		const parsed = parseLine(line);
+		if (typeof parsed !== "number" && isPlan(parsed)) {
+			const members = plan ? plan(parsed) : notYetMade(parsed);
+			print(`${JSON.stringify({ ...parsed, ...members })}\n`);
+			continue;
+		}
+		const target = openTarget(parsed);
 		try {
 			const members = apply(target);
 			if (target.record) print(`${JSON.stringify({ ...target.record, ...members })}\n`);
 		} catch (error) {
-			if (target.record?.held) pidfdSendSignal(target.pidfd, SIGKILL);
+			killIfHeld(target);
 			throw error;
 		}
 		close(target.pidfd);
 	}
-	if (!seen) throw new ToolError("standard input: no sandbox record", "the tool before this one in the pipe failed, or there is none");
+	if (!seen) noRecord();
+}
+
+export function notYetMade({ id }: PlanRecord): never {
+	return fail(`${id}: a plan of a sandbox that is not made yet`, "this stage stands behind `tsunshare --record 0`, which makes it");
+}
+
+/** Kills a held sandbox that a filter has failed on; by a record alone, nothing is killed. */
+export function killIfHeld({ record, pidfd, isSandbox }: Target) {
+	if (record && isSandbox && stateOf(record.id) === "held") pidfdSendSignal(pidfd, SIGKILL);
+}
+
+/** No record has come. Through a pipe that means that the stage before has failed, and said why: then not a word. */
+export function noRecord(): never {
+	if (isPipe()) exit(1);
+	throw new ToolError("standard input: no sandbox record", "name a sandbox or a PID, or pipe a record in");
+}
+
+function isPipe(): boolean {
+	return ((statIfAny("", 0)?.mode ?? 0) & S_IFMT) === S_IFIFO;
 }
 
 /**
@@ -167,9 +263,9 @@ export function filterRecords(operands: string[], apply: (target: Target) => Rec
  * if it had failed on them. Waits a few seconds for a line, since standard input may be a pipe that nobody writes to.
  */
 export function abandonRecords() {
-	if (((statIfAny("", 0)?.mode ?? 0) & S_IFMT) !== S_IFIFO || poll([{ fd: 0, events: POLLIN }], 5)[0] === 0) return;
+	if (!isPipe() || poll([{ fd: 0, events: POLLIN }], 5)[0] === 0) return;
 	for (const line of inputLines()) {
-		const target = openTarget(parseLine(line));
-		if (target.record?.held) pidfdSendSignal(target.pidfd, SIGKILL);
+		const parsed = parseLine(line);
+		if (typeof parsed === "number" || !isPlan(parsed)) killIfHeld(openTarget(parsed));
 	}
 }

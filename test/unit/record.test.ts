@@ -175,17 +175,61 @@ t.test("a filter", async (t) => {
 		t.match(run("", String(pid), "web"), { status: 0, stdout: `${pid} -\n${pid} web\n` });
 	});
 
+	/** A sandbox's state as its supervisor, which we are, writes it while it is held. */
+	const hold = (id: string, pid: number, start: number) => {
+		mkdirSync(join(folder, "sandboxes", id), { recursive: true });
+		writeFileSync(join(folder, "sandboxes", id, "record"), JSON.stringify(recordOf(pid, start, { id })));
+		writeFileSync(join(folder, "sandboxes", id, "supervisor"), JSON.stringify({ pid: process.pid, start: startOf(process.pid) }));
+		writeFileSync(join(folder, "sandboxes", id, "start"), "");
+	};
+
 	t.test("that fails kills the sandbox that is held, and passes nothing on", async (t) => {
 		const { pid, start, ended } = sleeper(t);
+		hold("bad", pid, start);
+		t.teardown(() => rmSync(join(folder, "sandboxes/bad"), { recursive: true }));
 		const { status, stdout, stderr } = run(`${JSON.stringify(recordOf(pid, start, { id: "bad" }))}\n`);
 		t.same({ status, stdout, stderr }, { status: 1, stdout: "", stderr: "filter-tool: bad: refused\n" });
 		t.equal(await ended, "SIGKILL");
 	});
 
+	t.test("that fails does not kill what only the record says is held", async (t) => {
+		const [forged, held] = [sleeper(t), sleeper(t)];
+		t.equal(run(`${JSON.stringify(recordOf(forged.pid, forged.start, { id: "bad" }))}\n`).status, 1);
+		hold("bad", held.pid, held.start);
+		t.teardown(() => rmSync(join(folder, "sandboxes/bad"), { recursive: true }));
+		t.equal(run(`${JSON.stringify(recordOf(forged.pid, forged.start, { id: "bad" }))}\n`).status, 1);
+		for (const { pid } of [forged, held]) t.match(readFileSync(`/proc/${pid}/stat`, "latin1"), /\) S /);
+	});
+
+	t.test("passes a plan on, and refuses one that it has no part in, or that is none", async (t) => {
+		const plan = { tsbox: 1, id: "web", rootfs: "/x", mounts: [{ type: "bind", source: "/a", target: "/b" }], leave: ["tscgctl"] };
+		t.match(run(`${JSON.stringify(plan)}\n`), {
+			status: 1,
+			stdout: "",
+			stderr: /^filter-tool: web: a plan of a sandbox that is not made yet\n/,
+		});
+		t.same(parseLine(JSON.stringify(plan)), plan);
+		for (const [member, value] of [
+			["rootfs", "x"],
+			["rootfs", 1],
+			["cgroups", ["x"]],
+			["leave", ["sh"]],
+			["mounts", [{ type: "bind", target: "/b" }]],
+			["mounts", [{ type: "fuse", source: "/a", target: "/b" }]],
+			["mounts", [null]],
+		])
+			t.throws(() => parseLine(JSON.stringify({ ...plan, [member as string]: value })), { message: /^standard input: a plan whose / });
+	});
+
+	t.test("that gets no record through a pipe says nothing: the stage before has", async (t) => {
+		const { status, stderr } = spawnSync("sh", ["-c", 'false | "$0"', filter], { encoding: "utf8" });
+		t.same({ status, stderr }, { status: 1, stderr: "" });
+	});
+
 	t.test("that fails leaves a sandbox that runs, and one that is named as an operand", async (t) => {
 		const { pid, start } = sleeper(t);
 		t.equal(run(`${JSON.stringify(recordOf(pid, start, { id: "bad", held: false }))}\n`).status, 1);
-		mkdirSync(join(folder, "sandboxes/bad"));
+		mkdirSync(join(folder, "sandboxes/bad"), { recursive: true });
 		writeFileSync(join(folder, "sandboxes/bad/record"), JSON.stringify(recordOf(pid, start, { id: "bad" })));
 		t.equal(run("", "bad").status, 1);
 		t.match(readFileSync(`/proc/${pid}/stat`, "latin1"), /\) S /);

@@ -10,12 +10,13 @@ import { SIGKILL } from "../../../native/linux/signal.ts";
 import { dryRun, SysError } from "../../../native/linux/syscall.ts";
 import { decode } from "../../../native/linux/text.ts";
 import { fail } from "../../common/errors.ts";
+import type { Failure } from "../../common/sandbox-state.ts";
 import { writeState } from "../../common/state.ts";
 import { runNewIdMap, writeIdMapsOf } from "../idmap.ts";
 import { keepNamespaces } from "../persist.ts";
 import { beChild } from "./child.ts";
 import type { Joined, Plan } from "./plan.ts";
-import { type Failure, type Ready, type Report, thrown } from "./report.ts";
+import { type Ready, type Report, thrown } from "./report.ts";
 
 /** A container that is set up; its process waits for `release`. */
 export interface Box {

@@ -3,13 +3,7 @@ import { EPERM } from "../../../native/linux/errno.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { hintFor } from "../../common/command-line/hints.ts";
 import { ToolError, UsageError } from "../../common/errors.ts";
-
-/** An error for people, with the exit status that it calls for. */
-export interface Failure {
-	message: string;
-	hint?: string;
-	status: number;
-}
+import type { Failure } from "../../common/sandbox-state.ts";
 
 /** All is set up: the namespaces that were made, and the descriptor of the terminal's master. */
 export interface Ready {

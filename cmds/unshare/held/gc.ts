@@ -4,9 +4,19 @@ import { pidfdOpen } from "../../../native/linux/process.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail, UsageError } from "../../common/errors.ts";
-import { findRecord, sandboxFolder } from "../../common/record.ts";
+import { findRecord } from "../../common/record.ts";
+import {
+	clear,
+	isAwaited,
+	killProgram,
+	readRecordIfAny,
+	removeHalfWritten,
+	sandboxFolder,
+	stateOf,
+	supervisor,
+	withSandboxes,
+} from "../../common/sandbox-state.ts";
 import { listState, runFolder } from "../../common/state.ts";
-import { clear, isAwaited, killProgram, readRecordIfAny, removeHalfWritten, stateOf, supervisor, withSandboxes } from "./sandboxes.ts";
 
 /** Seconds that a killed process may take to be gone. */
 const PATIENCE = 5;

@@ -53,11 +53,11 @@ import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { decode } from "../../../native/linux/text.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail } from "../../common/errors.ts";
+import { claim, discard, type Failure, now, type OwnRecord, type Status } from "../../common/sandbox-state.ts";
 import { writeState } from "../../common/state.ts";
 import { type Box, begin, destroy, openStdio, release } from "../container/parent.ts";
 import type { Plan } from "../container/plan.ts";
-import { describe, type Failure, thrown } from "../container/report.ts";
-import { claim, discard, now, type OwnRecord, type Status } from "./sandboxes.ts";
+import { describe, thrown } from "../container/report.ts";
 
 /** What the supervisor tells the tool: the record, or what failed. */
 interface News {

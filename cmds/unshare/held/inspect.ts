@@ -4,8 +4,9 @@ import { NAMESPACES, namespaceInode } from "../../../native/linux/namespace.ts";
 import { commandLine, executable, startTime, statusField } from "../../../native/linux/proc.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { findRecord, type SandboxRecord } from "../../common/record.ts";
+import { readStatus, stateOf } from "../../common/sandbox-state.ts";
 import { json } from "../../common/table.ts";
-import { operandIds, readStatus, stateOf } from "./sandboxes.ts";
+import { operandIds } from "./named.ts";
 
 export function inspect(operands: string[]) {
 	const all = operandIds(operands).map((id) => ({ ...findRecord(id), ...live(findRecord(id)) }));

@@ -6,14 +6,15 @@ import { SIGCONT, SIGKILL, SIGSTOP, SIGTERM, signalName, signalNumber } from "..
 import { notA } from "../../common/command-line/options.ts";
 import { fail } from "../../common/errors.ts";
 import { filterRecords, findRecord } from "../../common/record.ts";
-import { stateOf } from "./sandboxes.ts";
+import { stateOf } from "../../common/sandbox-state.ts";
 
 export function kill(operands: string[], options: { signal?: string }) {
 	const signal = options.signal === undefined ? SIGTERM : (signalNumber(options.signal) ?? notA("--signal", options.signal, "a signal"));
 	for (const word of operands) if (!/^\d+$/.test(word) && stateOf(findRecord(word).id) === "ended") fail(`${word}: has ended`);
 	const deaf: string[] = [];
-	filterRecords(operands, ({ pid, pidfd, record }) => {
+	filterRecords(operands, ({ pid, pidfd, record, isSandbox }) => {
 		const name = record?.id ?? String(pid);
+		if (record && !isSandbox) fail(`${name}: process ${pid} is not the sandbox's`, "the record is none of this machine's, or was changed");
 		/* A held program cannot take a signal its own way; as PID 1 of its namespace it would not even get it. */
 		const isHeld = record !== undefined && stateOf(record.id) === "held";
 		if (!isHeld && isDropped(pid, signal)) deaf.push(name);

@@ -1,10 +1,10 @@
 /** `tsunshare list`: the sandboxes that there are. */
 
 import { print } from "../../common/command-line/tool.ts";
+import { now, type OwnRecord, readRecordIfAny, readStatus, type State, stateOf } from "../../common/sandbox-state.ts";
 import { listState, runFolder } from "../../common/state.ts";
 import { json, table } from "../../common/table.ts";
 import { formatDuration } from "../../common/units.ts";
-import { now, type OwnRecord, readRecordIfAny, readStatus, type State, stateOf } from "./sandboxes.ts";
 
 interface Row {
 	record: OwnRecord;

@@ -2,16 +2,28 @@
 import { ENOENT, ENXIO } from "../../../native/linux/errno.ts";
 import { close, ioctl, O_NONBLOCK, O_RDONLY, O_WRONLY, open, write } from "../../../native/linux/fd.ts";
 import { flock, LOCK_EX, LOCK_SH } from "../../../native/linux/lock.ts";
-import { exit, pidfdSendSignal } from "../../../native/linux/process.ts";
-import { SIG_BLOCK, SIGKILL, sigprocmask } from "../../../native/linux/signal.ts";
+import { exit } from "../../../native/linux/process.ts";
+import { SIG_BLOCK, sigprocmask } from "../../../native/linux/signal.ts";
 import { FIONREAD } from "../../../native/linux/socket.ts";
 import { exists, lstatIfAny } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { fail } from "../../common/errors.ts";
-import { filterRecords, inputLines, openTarget, operandTargets, parseLine, sandboxFolder, type Target } from "../../common/record.ts";
+import {
+	filterRecords,
+	inputLines,
+	isPlan,
+	killIfHeld,
+	noRecord,
+	notYetMade,
+	openTarget,
+	operandTargets,
+	parseLine,
+	type Target,
+} from "../../common/record.ts";
+import { forget, readRecordIfAny, readStatus, sandboxFolder, withSandboxes } from "../../common/sandbox-state.ts";
 import { writeState } from "../../common/state.ts";
 import { describe, thrown } from "../container/report.ts";
-import { forget, idOf, readRecordIfAny, readStatus, withSandboxes } from "./sandboxes.ts";
+import { idOf } from "./named.ts";
 import { attend, attended, attendedSignals, type Watched, watch } from "./wait.ts";
 
 export function start(operands: string[], options: { wait?: true }) {
@@ -37,10 +49,11 @@ export function start(operands: string[], options: { wait?: true }) {
 /** What the operands name, or else the records of standard input, which ends here. */
 function targets(operands: string[]): Target[] {
 	if (operands.length > 0) return operandTargets(operands);
-	const found = [...inputLines()].map((line) => openTarget(parseLine(line)));
-	return found.length > 0
-		? found
-		: fail("standard input: no sandbox record", "the tool before this one in the pipe failed, or there is none");
+	const found = [...inputLines()].map((line) => {
+		const parsed = parseLine(line);
+		return openTarget(typeof parsed !== "number" && isPlan(parsed) ? notYetMade(parsed) : parsed);
+	});
+	return found.length > 0 ? found : noRecord();
 }
 
 /** Takes hold of the supervisor, and of the terminal, before the program runs: then nothing of either is missed. */
@@ -51,7 +64,7 @@ function startToWait(target: Target): Watched {
 		letRun(id, target, "wait");
 		return watched;
 	} catch (error) {
-		if (target.record?.held) pidfdSendSignal(target.pidfd, SIGKILL);
+		killIfHeld(target);
 		throw error;
 	}
 }

@@ -17,9 +17,10 @@ import {
 import { SysError } from "../../../native/linux/syscall.ts";
 import { fail } from "../../common/errors.ts";
 import type { SandboxRecord } from "../../common/record.ts";
+import { forget, keepStatus, type OwnRecord, readRecordIfAny, readStatus, supervisor } from "../../common/sandbox-state.ts";
 import { isAlive, type Owner } from "../../common/state.ts";
 import { copySize, ownTerminal, startRelay } from "../container/tty.ts";
-import { forget, keepStatus, type OwnRecord, operandIds, readRecordIfAny, readStatus, supervisor } from "./sandboxes.ts";
+import { operandIds } from "./named.ts";
 
 /** A sandbox whose end is waited for: its supervisor by a pidfd, its process and its terminal's master. */
 export interface Watched {

@@ -1,8 +1,10 @@
 /**
- * The state of sandboxes: a folder each, sandboxes/ID below the run-time state.
+ * The state of sandboxes: a folder each, sandboxes/ID below the run-time state, which root alone (or its user) can write.
  *
  *     supervisor   {"pid":4240,"start":881230}: who cares for it. Once that process is gone, so is the sandbox.
  *     record       the sandbox record (cmds/common/record.ts)
+ *     leave        the tools that have a part to undo at its end, a name a line; called last first, as `TOOL leave ID`
+ *     bin          the folder of those tools
  *     start        a FIFO, there as long as the sandbox is held: the supervisor reads a command from it
  *     hold         locked by the supervisor until the program has been executed, or has failed to be;
  *                  then shared by those who wait for the end
@@ -11,19 +13,37 @@
  * A folder is made and removed under the lock of sandboxes/.
  */
 
-import { CLOCK_REALTIME, clockGettime } from "../../../native/linux/clock.ts";
-import { EAGAIN, ENOENT } from "../../../native/linux/errno.ts";
-import { close, getcwd, O_RDONLY, open, readdir } from "../../../native/linux/fd.ts";
-import { flock, LOCK_EX, LOCK_NB, LOCK_SH } from "../../../native/linux/lock.ts";
-import { startTime } from "../../../native/linux/proc.ts";
-import { getpid, getrandom, pidfdOpen, pidfdSendSignal } from "../../../native/linux/process.ts";
-import { SIGKILL } from "../../../native/linux/signal.ts";
-import { exists, lstatIfAny, mkdir, unlinkIfAny } from "../../../native/linux/stat.ts";
-import { SysError } from "../../../native/linux/syscall.ts";
-import { fail } from "../../common/errors.ts";
-import { allRecords, findRecord, inputLines, parseLine, type SandboxRecord, sandboxFolder, type Target } from "../../common/record.ts";
-import { isAlive, makeStateFolder, type Owner, readState, removeStateFolder, runFolder, withLock, writeState } from "../../common/state.ts";
-import type { Failure } from "../container/report.ts";
+import { CLOCK_REALTIME, clockGettime } from "../../native/linux/clock.ts";
+import { EAGAIN, ENOENT } from "../../native/linux/errno.ts";
+import {
+	close,
+	getcwd,
+	O_APPEND,
+	O_CREAT,
+	O_NOFOLLOW,
+	O_RDONLY,
+	O_WRONLY,
+	open,
+	readdir,
+	readFileIfAny,
+	write,
+} from "../../native/linux/fd.ts";
+import { flock, LOCK_EX, LOCK_NB, LOCK_SH } from "../../native/linux/lock.ts";
+import { startTime } from "../../native/linux/proc.ts";
+import { getpid, getrandom, pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
+import { SIGKILL } from "../../native/linux/signal.ts";
+import { exists, lstatIfAny, mkdir, unlinkIfAny } from "../../native/linux/stat.ts";
+import { SysError } from "../../native/linux/syscall.ts";
+import { fail } from "./errors.ts";
+import type { SandboxRecord } from "./record.ts";
+import { isAlive, makeStateFolder, type Owner, readState, removeStateFolder, runFolder, withLock, writeState } from "./state.ts";
+
+/** An error for people, with the exit status that it calls for. */
+export interface Failure {
+	message: string;
+	hint?: string;
+	status: number;
+}
 
 /** How a sandbox ended. */
 export interface Status {
@@ -52,6 +72,10 @@ export interface OwnRecord extends SandboxRecord {
 	tty?: number;
 }
 
+export function sandboxFolder(id: string): string {
+	return `${runFolder()}/sandboxes/${id}`;
+}
+
 function baseFolder(): string {
 	const base = `${runFolder()}/sandboxes`;
 	makeStateFolder(runFolder());
@@ -67,7 +91,7 @@ export function withSandboxes<T>(change: () => T): T {
 /** Makes the folder of a new sandbox, whose supervisor we are; without an id one is made up. */
 export function claim(id: string | undefined): { id: string; folder: string } {
 	return withSandboxes(() => {
-		const chosen = id ?? unusedId();
+		const chosen = id ?? newId();
 		const folder = absolute(sandboxFolder(chosen));
 		if (lstatIfAny(folder)) {
 			if (supervisor(chosen)) fail(`${chosen}: there is a sandbox of this name`, `\`tsunshare kill ${chosen}\` ends it`);
@@ -85,7 +109,8 @@ function absolute(path: string): string {
 	return path.startsWith("/") ? path : `${getcwd()}/${path}`;
 }
 
-function unusedId(): string {
+/** A made-up name that no sandbox has: 8 hexadecimal digits. */
+export function newId(): string {
 	for (;;) {
 		const id = [...getrandom(4)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 		/* All digits would be read as a PID. */
@@ -119,6 +144,29 @@ export function killProgram(record: { pid: number; start: number }): boolean {
 		if (error instanceof SysError) return false;
 		throw error;
 	}
+}
+
+/** True where the state says that this process is the sandbox of that id: a record may say anything. */
+export function isOfSandbox(id: string, pid: number, start: number | undefined): boolean {
+	const record = readRecordIfAny(id);
+	return record !== undefined && start !== undefined && record.pid === pid && record.start === start;
+}
+
+/** What may stand in `leave`. */
+const LEAVERS = ["tscgctl", "tsvethctl", "tsportproxy", "tsvolctl", "tsunionmount", "tsdmthin"];
+
+/** Those of a list, from a record that is not trusted, that are tools of ours. */
+export function leavers(names: unknown): string[] {
+	return Array.isArray(names) ? names.filter((name, i) => LEAVERS.includes(name) && names.indexOf(name) === i) : [];
+}
+
+/** Notes that a tool has, or is about to have, a part of a live sandbox to undo at its end. To be called before the first change. */
+export function registerLeave(id: string, tool: string) {
+	const path = `${sandboxFolder(id)}/leave`;
+	if (readFileIfAny(path)?.split("\n").includes(tool)) return;
+	const fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0o600);
+	write(fd, `${tool}\n`);
+	close(fd);
 }
 
 /** Keeps the status of a sandbox from being cleared until what it returns is closed. Waits until the sandbox is started. */
@@ -196,26 +244,6 @@ export function forget(id: string, { pid, start }: Owner) {
 /** Removes the state of our own sandbox, by its folder: we have left the one in which a relative $TSBOX_RUN means something. */
 export function discard(folder: string) {
 	withLock(folder.slice(0, folder.lastIndexOf("/")), () => removeStateFolder(folder));
-}
-
-/** The sandbox that a target is; fails for a process that is none. */
-export function idOf({ pid, record }: Target): string {
-	return record?.id ?? idOfPid(pid);
-}
-
-/** The sandboxes that the operands name, by id or PID, or the records of standard input. Those that have ended count, too. */
-export function operandIds(operands: string[]): string[] {
-	if (operands.length === 0) {
-		const ids = [...inputLines()].map(parseLine).map((line) => (typeof line === "number" ? idOfPid(line) : line.id));
-		return ids.length > 0
-			? ids
-			: fail("standard input: no sandbox record", "the tool before this one in the pipe failed, or there is none");
-	}
-	return operands.map((word) => (/^\d+$/.test(word) ? idOfPid(Number(word)) : findRecord(word).id));
-}
-
-function idOfPid(pid: number): string {
-	return (allRecords().find((record) => record.pid === pid) ?? fail(`${pid}: not a sandbox's process`)).id;
 }
 
 export function now(): number {
