@@ -6,7 +6,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import t from "tap";
 import { CAPABILITIES, capabilityNumber } from "../../native/linux/capability.ts";
@@ -29,7 +29,7 @@ const HEADERS = [
 	linux/limits linux/loop linux/magic linux/major linux/memfd linux/mount linux/nsfs linux/openat2 linux/pidfd linux/prctl linux/quota
 	linux/random linux/reboot linux/resource linux/sched linux/seccomp linux/securebits linux/signalfd linux/stat linux/time linux/timerfd
 	linux/tty linux/types linux/utsname linux/wait linux/xattr`,
-	`sys/socket netinet/in linux/ioctl linux/dm-ioctl linux/if linux/if_addr linux/if_arp linux/if_bridge linux/if_link linux/if_packet linux/if_tun
+	`sys/socket netinet/in linux/ioctl linux/dm-ioctl linux/fib_rules linux/if linux/if_addr linux/if_arp linux/if_bridge linux/if_link linux/if_packet linux/if_tun
 	linux/in linux/inet_diag linux/ip linux/neighbour linux/net_namespace linux/netfilter linux/netfilter_ipv4
 	linux/netfilter/nf_conntrack_common linux/netfilter/nf_conntrack_tuple_common linux/netfilter/nf_nat linux/netfilter/nf_tables
 	linux/netfilter/nfnetlink linux/netfilter/nfnetlink_conntrack linux/netlink linux/pkt_sched linux/rtnetlink linux/sock_diag
@@ -98,6 +98,7 @@ const STRUCTS: Record<string, Declared> = {
 	"quota.fsQuotaStat": { type: "struct fs_quota_stat", partial: true },
 	"loopback.ifreqFlags": { type: "struct ifreq", ours: ["ifr_pad"] },
 	"namespace.nsfsFileHandle": {},
+	"route/link.rtnlLinkStats64": { type: "struct rtnl_link_stats64", partial: true },
 	"sockmsg.mmsghdr": { type: "struct mmsghdr", ours: ["padding"] },
 };
 
@@ -116,52 +117,61 @@ function ask(expressions: string[], sets: readonly string[] = HEADERS): (number 
 	return expressions.map((expression) => found.get(expression));
 }
 
-/* The modules with what they keep to themselves as well: copies that export all they declare. */
-mkdirSync(join(root, "build"), { recursive: true });
-const copies = mkdtempSync(join(root, "build/abi-"));
-t.teardown(() => rmSync(copies, { recursive: true }));
-const files = readdirSync(linux).filter((file) => file.endsWith(".ts"));
-for (const file of files) writeFileSync(join(copies, file), readFileSync(join(linux, file), "utf8").replace(/^const /gm, "export const "));
-
-const structs: { name: string; struct: Struct<readonly []>; declared: Declared }[] = [];
-const constants: { name: string; file: string; value: number }[] = [];
-for (const file of files.filter((name) => name !== "nr.ts")) {
-	const module = (await import(pathToFileURL(join(copies, file)).href)) as Record<string, unknown>;
-	for (const [name, value] of Object.entries(module)) {
-		if (typeof value === "number" && /^_?[A-Z][A-Z0-9_]*$/.test(name)) constants.push({ name, file, value });
-		if (typeof value !== "object" || value === null || !("pack" in value && "offset" in value)) continue;
-		const known = `${file.slice(0, -3)}.${name}`;
-		const declared = STRUCTS[known] ?? { type: `struct ${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}` };
-		structs.push({ name: known, struct: value as Struct<readonly []>, declared });
-	}
+interface Declarations {
+	structs: { name: string; struct: Struct<readonly []>; declared: Declared }[];
+	constants: { name: string; file: string; value: number }[];
 }
 
-t.test("each constant has the value of the headers", needsCompiler, async (t) => {
+mkdirSync(join(root, "build"), { recursive: true });
+
+/** What the modules below a folder declare, what they keep to themselves as well: copies export all of it. */
+async function declarationsBelow(t: { teardown(handler: () => void): void }, folder: string): Promise<Declarations> {
+	const copies = mkdtempSync(join(root, "build/abi-"));
+	t.teardown(() => rmSync(copies, { recursive: true }));
+	const files = readdirSync(folder, { recursive: true })
+		.map(String)
+		.filter((file) => file.endsWith(".ts"));
+	for (const file of files) {
+		mkdirSync(dirname(join(copies, file)), { recursive: true });
+		writeFileSync(join(copies, file), readFileSync(join(folder, file), "utf8").replace(/^const /gm, "export const "));
+	}
+	const found: Declarations = { structs: [], constants: [] };
+	for (const file of files.filter((name) => name !== "nr.ts")) {
+		const module = (await import(pathToFileURL(join(copies, file)).href)) as Record<string, unknown>;
+		for (const [name, value] of Object.entries(module)) {
+			if (typeof value === "number" && /^_?[A-Z][A-Z0-9_]*$/.test(name)) found.constants.push({ name, file, value });
+			if (typeof value !== "object" || value === null || !("pack" in value && "offset" in value)) continue;
+			const known = `${file.slice(0, -3)}.${name}`;
+			const declared = STRUCTS[known] ?? { type: `struct ${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}` };
+			found.structs.push({ name: known, struct: value as Struct<readonly []>, declared });
+		}
+	}
+	return found;
+}
+
+/** What is wrong with constants: one line each. */
+function wrongConstants(constants: Declarations["constants"]): string[] {
 	const asked = constants.filter(({ name }) => !OURS[name]);
-	t.ok(asked.length > 300);
 	const isOfTheLibrary = ({ name }: { name: string }) => OF_THE_LIBRARY.includes(name);
-	for (const [list, sets] of [
-		[asked.filter((constant) => !isOfTheLibrary(constant)), HEADERS],
-		[asked.filter(isOfTheLibrary), HEADERS.slice(-1)],
-	] as const) {
+	return (
+		[
+			[asked.filter((constant) => !isOfTheLibrary(constant)), HEADERS],
+			[asked.filter(isOfTheLibrary), HEADERS.slice(-1)],
+		] as const
+	).flatMap(([list, sets]) => {
 		const found = ask(
 			list.map(({ name }) => EXPRESSIONS[name] ?? name),
 			sets,
 		);
-		list.forEach(({ name, file, value }, i) => {
-			if (found[i] === undefined) t.ok(NEWER[name], `${file}: ${name} is in no header`);
-			else t.equal(value, found[i], `${file}: ${name}`);
+		return list.flatMap(({ name, file, value }, i) => {
+			if (found[i] === undefined) return NEWER[name] ? [] : [`${file}: ${name} is in no header`];
+			return value === found[i] ? [] : [`${file}: ${name} is ${value}, the headers have ${found[i]}`];
 		});
-	}
-	/* An exception that nobody needs any more would hide the next mistake. */
-	for (const name of [...Object.keys(OURS), ...Object.keys(NEWER), ...Object.keys(EXPRESSIONS)])
-		t.ok(
-			constants.some((constant) => constant.name === name),
-			`${name} is still there`,
-		);
-});
+	});
+}
 
-t.test("each struct has the size, the fields, their offsets and sizes of the headers", needsCompiler, async (t) => {
+/** What is wrong with structs: one line each. */
+function wrongStructs(structs: Declarations["structs"]): string[] {
 	const questions: { what: string; expression: string; ours: number }[] = [];
 	for (const { name, struct, declared } of structs) {
 		const { type, within = "", ours = [] } = declared;
@@ -175,16 +185,52 @@ t.test("each struct has the size, the fields, their offsets and sizes of the hea
 			questions.push({ what: `${name}.${field}: size`, expression: `sizeof(((${type} *)0)->${member})`, ours: lengths[field] as number });
 		}
 	}
-	t.ok(structs.length > 10);
 	const found = ask(questions.map(({ expression }) => expression));
-	questions.forEach(({ what, ours }, i) => {
-		t.equal(ours, found[i], what);
-	});
+	return questions.flatMap(({ what, ours }, i) => (ours === found[i] ? [] : [`${what} is ${ours}, the headers have ${found[i]}`]));
+}
+
+const { structs, constants } = await declarationsBelow(t, linux);
+
+t.test("each constant has the value of the headers", needsCompiler, async (t) => {
+	t.ok(constants.length > 300);
+	t.same(wrongConstants(constants), []);
+	/* An exception that nobody needs any more would hide the next mistake. */
+	for (const name of [...Object.keys(OURS), ...Object.keys(NEWER), ...Object.keys(EXPRESSIONS)])
+		t.ok(
+			constants.some((constant) => constant.name === name),
+			`${name} is still there`,
+		);
+});
+
+t.test("each struct has the size, the fields, their offsets and sizes of the headers", needsCompiler, async (t) => {
+	t.ok(structs.length > 10);
+	t.same(wrongStructs(structs), []);
 	for (const name of Object.keys(STRUCTS))
 		t.ok(
 			structs.some((struct) => struct.name === name),
 			`${name} is still there`,
 		);
+});
+
+t.test("what is planted is found, in a folder's folder as well, and what is not exported", needsCompiler, async (t) => {
+	const folder = mkdtempSync(join(root, "build/abi-planted-"));
+	t.teardown(() => rmSync(folder, { recursive: true }));
+	mkdirSync(join(folder, "deep/er"), { recursive: true });
+	writeFileSync(
+		join(folder, "deep/er/planted.ts"),
+		`import { struct } from ${JSON.stringify(join(linux, "struct.ts"))};
+const EPERM = 2;
+export const O_RDONLY = 0;
+export const O_TSBOX = 1;
+const timespec = struct([["tv_sec", "s64"], ["tv_nsec", "s32"]]);
+`,
+	);
+	const planted = await declarationsBelow(t, folder);
+	t.same(wrongConstants(planted.constants), [
+		"deep/er/planted.ts: EPERM is 2, the headers have 1",
+		"deep/er/planted.ts: O_TSBOX is in no header",
+	]);
+	t.same(wrongStructs(planted.structs), ["deep/er/planted.timespec.tv_nsec: size is 4, the headers have 8"]);
 });
 
 /** nr.ts as it is on an architecture: the choice is made when it is built. */
