@@ -33,6 +33,11 @@ export function setPipeSize(fd: number, bytes: number): number {
 	return call("fcntl", nr.SYS_fcntl, fd, F_SETPIPE_SZ, bytes);
 }
 
+/** The same, returning -errno. */
+export function trySetPipeSize(fd: number, bytes: number): number {
+	return tryCall("fcntl", nr.SYS_fcntl, fd, F_SETPIPE_SZ, bytes);
+}
+
 export function getPipeSize(fd: number): number {
 	return call("fcntl", nr.SYS_fcntl, fd, F_GETPIPE_SZ);
 }

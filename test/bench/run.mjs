@@ -2,7 +2,7 @@
  * npm run bench [-- [--runs N] [--no-build] [WORD...]]: the tools side by side with the programs whose place they take.
  *
  * Each pair is one run of hyperfine, without a shell; its medians are compared. With WORDs, only the comparisons whose
- * name has one of them. It prints figures and judges nothing: a busy machine makes any of them worse.
+ * name has one of them; `proxy` for the proxies of ports. It prints figures and judges nothing: a busy machine makes any of them worse.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,9 +10,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { execa } from "execa";
-import { benchPackages, installPackages } from "../support/debian.mjs";
+import { benchPackages, installPackages, proxyPackages } from "../support/debian.mjs";
 import { comparisons } from "./comparisons.mjs";
 import { footprint } from "./footprint.mjs";
+import { proxyTables } from "./proxy.mjs";
 
 process.chdir(fileURLToPath(new URL("../..", import.meta.url)));
 const { values: options, positionals: words } = parseArgs({
@@ -39,6 +40,14 @@ async function measure(commands, runs, folder) {
 function table(rows) {
 	const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
 	return rows.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join("  ")).join("\n");
+}
+
+/* Half a minute of traffic, which only who asks for it gets. */
+if (words.includes("proxy")) {
+	const lacking = installPackages(proxyPackages);
+	if (lacking) console.log(lacking);
+	for (const rows of await proxyTables()) console.log(`${table(rows)}\n`);
+	process.exit(0);
 }
 
 const milliseconds = (seconds) => `${(seconds * 1000).toFixed(2)} ms`;

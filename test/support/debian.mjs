@@ -22,6 +22,9 @@ export const testPackages = [
 /** For `npm run bench`. */
 export const benchPackages = [...buildPackages, "hyperfine", "tini", "dumb-init", "util-linux", "cgroup-tools", "bubblewrap"];
 
+/** For `npm run bench -- proxy` and test/peers: the proxies that tsportproxy is compared with (docker-proxy is in docker.io). */
+export const proxyPackages = ["docker.io", "socat", "nftables", "iproute2", "curl", "conntrack"];
+
 /** Those of `packages` that are not installed; undefined where there is no dpkg. */
 function missingOf(packages) {
 	const { stdout, error } = spawnSync("dpkg-query", ["-W", "-f", "${Package} ${db:Status-Status}\n", ...packages], { encoding: "utf8" });

@@ -17,7 +17,7 @@ import { linger, SHUT_WR, SO_LINGER, SOCK_NONBLOCK, SOL_SOCKET, setsockopt, tryA
 import { SPLICE_F_MOVE, SPLICE_F_NONBLOCK, trySplice } from "../../../native/linux/splice.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { CONNECTION } from "./kinds.ts";
-import { PIPE_SIZE, pipePool } from "./pipes.ts";
+import { pipePool } from "./pipes.ts";
 import type { Port } from "./port.ts";
 
 /** What is known of end `i`. */
@@ -29,8 +29,8 @@ const CONNECTING = 8; /* of a server's: nothing has come of it yet */
 const READ = EPOLLIN | EPOLLRDHUP;
 /** What a splice moves at most; a pipe takes less. */
 const CHUNK = 1 << 20;
-/** The slots of a pipe: fewer bytes than that cannot have filled it, so they were all that there were. */
-const SLOTS = PIPE_SIZE / 4096;
+/** The slots of the smallest pipe: fewer bytes than that cannot have filled it, so they were all that there were. */
+const SLOTS = 16;
 /** How many connections are accepted before other events have their turn. */
 const BATCH = 64;
 /** So many full pipes are moved before other connections have their turn. */
