@@ -44,7 +44,8 @@ export function aclBytes(text: string): Uint8Array {
 			const fields = line.split(":");
 			/* `mask::rwx`, and `mask:rwx` as Solaris has it. */
 			const [kind = "", who = "", permissions = "", number] = fields.length === 2 ? [fields[0], "", fields[1]] : fields;
-			if (!/^[r-][w-][xX-]$/.test(permissions)) throw new TarError(`an access control list with the permissions ${JSON.stringify(permissions)}`);
+			if (!/^[r-][w-][xX-]$/.test(permissions))
+				throw new TarError(`an access control list with the permissions ${JSON.stringify(permissions)}`);
 			const tag = tagOf(kind, who);
 			const bits = (permissions[0] === "r" ? 4 : 0) + (permissions[1] === "w" ? 2 : 0) + (permissions[2] !== "-" ? 1 : 0);
 			return { tag, bits, id: tag === ACL_USER || tag === ACL_GROUP ? idOf(tag, who, number) : ACL_UNDEFINED_ID };

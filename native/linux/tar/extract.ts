@@ -8,9 +8,10 @@
  * The memory used does not grow with the archive: folders get their times when they leave a list of a few open ones, and
  * one that is opened again has its times read, to be put back.
  */
+
+import { EEXIST, EINVAL, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM } from "../errno.ts";
 import { AT_SYMLINK_NOFOLLOW, close, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY, openHow, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from "../fd.ts";
 import { lstatIfAny, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, type Stat } from "../stat.ts";
-import { EEXIST, EINVAL, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM } from "../errno.ts";
 import * as nr from "../nr.ts";
 import { getegid, geteuid } from "../credential.ts";
 import { removeTree } from "../remove.ts";

@@ -68,7 +68,15 @@ export function parsePax(bytes: Uint8Array): PaxRecords {
 		}
 		const end = at + length;
 		const equals = bytes.indexOf(0x3d, digits);
-		if (digits === at || bytes[digits] !== 0x20 || end > bytes.length || bytes[end - 1] !== 0x0a || equals < 0 || equals >= end || equals === digits + 1)
+		if (
+			digits === at ||
+			bytes[digits] !== 0x20 ||
+			end > bytes.length ||
+			bytes[end - 1] !== 0x0a ||
+			equals < 0 ||
+			equals >= end ||
+			equals === digits + 1
+		)
 			throw new TarError("an extended header with a malformed record");
 		const key = host.decode(bytes, digits + 1, equals);
 		addRecord(records, key, bytes, equals + 1, end - 1);

@@ -1,0 +1,279 @@
+/**
+ * Writes an archive: POSIX headers, PAX records where those do not suffice. The same entries give the same bytes: there are
+ * no names of users, no times but the entries' own.
+ */
+import * as host from "#host";
+import { write } from "../fd.ts";
+import { copyBytes } from "../copy.ts";
+import { BLOCK } from "./block.ts";
+import { paxRecord } from "./pax.ts";
+
+export interface WriteEntry {
+	/** "0" file, "1" hard link, "2" symlink, "3" and "4" devices, "5" directory, "6" fifo. */
+	type: string;
+	/** Of a directory with a slash at its end. */
+	name: string;
+	linkname?: string;
+	mode: number;
+	uid: number;
+	gid: number;
+	mtime: number;
+	mtimeNanoseconds: number;
+	/** Of a file, its holes counted. */
+	size: number;
+	devmajor?: number;
+	devminor?: number;
+	xattrs?: [name: string, value: Uint8Array][] | undefined;
+	/** The stored segments of a file with holes, as offset and length by turns. */
+	segments?: number[] | undefined;
+}
+
+export interface Writer {
+	/** Writes an entry's headers; of one with data `data` or `zeros` must follow, for all of it. */
+	header(entry: WriteEntry): void;
+	/** Copies data of the present entry. Returns how much there was. */
+	data(fd: number, length: number, position: number): number;
+	/** Zeros in the place of data that is no longer there. */
+	zeros(length: number): void;
+	/** Fills the last block of the present entry up. */
+	close(length: number): void;
+	/** The end of the archive. */
+	end(): void;
+	/** Bytes written so far. */
+	position(): number;
+}
+
+const OCTAL_LIMIT = 8 ** 7;
+const SIZE_LIMIT = 8 ** 11;
+const BUFFER = 65536;
+/* "ustar\0" "00", then two device numbers of seven zeros; all their bytes added up. */
+const MAGIC = [0x75, 0x73, 0x74, 0x61, 0x72, 0, 0x30, 0x30];
+const MAGIC_SUM = MAGIC.reduce((total, byte) => total + byte, 0);
+const DEVICE_SUM = 14 * 0x30;
+const BLANKS = 8 * 0x20;
+
+/** An octal number with leading zeros and a NUL. Returns what its bytes come to. */
+function putOctal(bytes: Uint8Array, at: number, length: number, value: number): number {
+	let total = 0;
+	let i = at + length - 2;
+	let rest = value;
+	for (; rest >= 0x80000000; i--) {
+		const digit = 0x30 + (rest % 8);
+		bytes[i] = digit;
+		total += digit;
+		rest = Math.floor(rest / 8);
+	}
+	for (; i >= at; i--) {
+		const digit = 0x30 + (rest & 7);
+		bytes[i] = digit;
+		total += digit;
+		rest >>>= 3;
+	}
+	return total;
+}
+
+function putText(bytes: Uint8Array, at: number, length: number, text: Uint8Array): number {
+	const part = text.length > length ? text.subarray(0, length) : text;
+	bytes.set(part, at);
+	let total = 0;
+	for (let i = 0; i < part.length; i++) total += part[i] as number;
+	return total;
+}
+
+/** A path cut in two at a slash, 155 bytes and 100 at most; undefined if it cannot be. */
+function splitPath(path: Uint8Array): { prefix: Uint8Array; name: Uint8Array } | undefined {
+	if (path.length > 256) return undefined;
+	/* A slash at the end closes a directory's name, it does not begin one. */
+	for (let slash = Math.min(155, path.length - 2); slash > 0 && path.length - slash - 1 <= 100; slash--)
+		if (path[slash] === 0x2f) return { prefix: path.subarray(0, slash), name: path.subarray(slash + 1) };
+	return undefined;
+}
+
+/** Writes to `fd`: a pipe, a file, anything. */
+export function openWriter(fd: number): Writer {
+	const bytes = new Uint8Array(BUFFER);
+	let used = 0;
+	let written = 0;
+
+	const flush = () => {
+		if (used === 0) return;
+		write(fd, used === BUFFER ? bytes : bytes.subarray(0, used));
+		bytes.fill(0, 0, used);
+		written += used;
+		used = 0;
+	};
+	/** Room for a block of zeros that is to be filled in. */
+	const block = (): number => {
+		if (used + BLOCK > BUFFER) flush();
+		used += BLOCK;
+		return used - BLOCK;
+	};
+	/* The rest of the buffer is zeros. */
+	const zeros = (length: number) => {
+		for (let left = length; left > 0; ) {
+			if (used === BUFFER) flush();
+			const part = Math.min(left, BUFFER - used);
+			used += part;
+			left -= part;
+		}
+	};
+	const blocks = (data: Uint8Array) => {
+		for (let from = 0; from < data.length; ) {
+			if (used === BUFFER) flush();
+			const part = data.subarray(from, from + BUFFER - used);
+			bytes.set(part, used);
+			used += part.length;
+			from += part.length;
+		}
+		zeros(-data.length & (BLOCK - 1));
+	};
+
+	const put = (type: string, name: Uint8Array, mode: number, uid: number, gid: number, size: number, mtime: number): [number, number] => {
+		const at = block();
+		const total =
+			putText(bytes, at, 100, name) +
+			putOctal(bytes, at + 100, 8, mode) +
+			putOctal(bytes, at + 108, 8, uid < OCTAL_LIMIT ? uid : 0) +
+			putOctal(bytes, at + 116, 8, gid < OCTAL_LIMIT ? gid : 0) +
+			putOctal(bytes, at + 124, 12, size < SIZE_LIMIT ? size : 0) +
+			putOctal(bytes, at + 136, 12, mtime >= 0 && mtime < SIZE_LIMIT ? mtime : 0);
+		bytes[at + 156] = type.charCodeAt(0);
+		for (let i = 0; i < 8; i++) bytes[at + 257 + i] = MAGIC[i] as number;
+		return [at, total + type.charCodeAt(0) + MAGIC_SUM + BLANKS];
+	};
+	const putSum = (at: number, total: number) => {
+		/* Six digits, a NUL and a blank. */
+		putOctal(bytes, at + 148, 7, total);
+		bytes[at + 155] = 0x20;
+	};
+	const putDevice = (at: number, major: number, minor: number): number => {
+		if (major === 0 && minor === 0) {
+			bytes.fill(0x30, at + 329, at + 336);
+			bytes.fill(0x30, at + 337, at + 344);
+			return DEVICE_SUM;
+		}
+		return putOctal(bytes, at + 329, 8, major) + putOctal(bytes, at + 337, 8, minor);
+	};
+
+	/* The header of records depends on their length alone. */
+	const knownPax: Uint8Array[] = [];
+	const paxName = new Uint8Array(host.encode("PaxHeaders"));
+	const putPax = (records: Uint8Array) => {
+		const known = knownPax[records.length];
+		if (known) {
+			bytes.set(known, block());
+		} else {
+			const [at, total] = put("x", paxName, 0o644, 0, 0, records.length, 0);
+			putSum(at, total + putDevice(at, 0, 0));
+			if (records.length < 256) knownPax[records.length] = bytes.slice(at, at + BLOCK);
+		}
+		blocks(records);
+	};
+
+	const recordsOf = (
+		entry: WriteEntry,
+		name: Uint8Array,
+		linkname: Uint8Array | undefined,
+		isLongName: boolean,
+	): Uint8Array | undefined => {
+		let text = "";
+		const add = (key: string, value: string) => {
+			text += host.decode(paxRecord(key, value));
+		};
+		if (entry.mtimeNanoseconds !== 0 || entry.mtime < 0 || entry.mtime >= SIZE_LIMIT) {
+			/* SECONDS.NANOSECONDS, where the second counts from the number before, also if that is negative. */
+			const negative = entry.mtime < 0 && entry.mtimeNanoseconds !== 0;
+			const seconds = negative ? entry.mtime + 1 : entry.mtime;
+			const nanoseconds = negative ? 1e9 - entry.mtimeNanoseconds : entry.mtimeNanoseconds;
+			const sign = negative && seconds === 0 ? "-" : "";
+			const value = `${sign}${seconds}${nanoseconds === 0 ? "" : `.${String(nanoseconds).padStart(9, "0").replace(/0+$/, "")}`}`;
+			/* "NN mtime=": two digits of length, for any time there is. */
+			text += `${value.length + 10} mtime=${value}\n`;
+		}
+		if (isLongName) add("path", host.decode(name));
+		if (linkname && linkname.length > 100) add("linkpath", host.decode(linkname));
+		if (entry.uid >= OCTAL_LIMIT) add("uid", String(entry.uid));
+		if (entry.gid >= OCTAL_LIMIT) add("gid", String(entry.gid));
+		if (entry.size >= SIZE_LIMIT && !entry.segments) add("size", String(entry.size));
+		if (text === "" && !entry.xattrs) return undefined;
+		const parts: Uint8Array[] = [new Uint8Array(host.encode(text))];
+		/* As GNU tar writes names that hold the sign that ends them. */
+		for (const [key, value] of entry.xattrs ?? [])
+			parts.push(paxRecord(`SCHILY.xattr.${key.replace(/[%=]/g, (c) => (c === "%" ? "%25" : "%3D"))}`, value));
+		if (parts.length === 1) return parts[0];
+		const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+		let at = 0;
+		for (const part of parts) {
+			all.set(part, at);
+			at += part.length;
+		}
+		return all;
+	};
+
+	/** PAX 1.0: the map stands before the data. */
+	const sparse = (entry: WriteEntry, segments: number[], name: Uint8Array): { map: Uint8Array; stored: number; records: Uint8Array } => {
+		let text = `${segments.length / 2}\n`;
+		let stored = 0;
+		for (let i = 0; i < segments.length; i++) {
+			text += `${segments[i]}\n`;
+			if (i % 2 === 1) stored += segments[i] as number;
+		}
+		const map = new Uint8Array(Math.ceil(text.length / BLOCK) * BLOCK);
+		map.set(new Uint8Array(host.encode(text)));
+		stored += map.length;
+		const records = [
+			paxRecord("GNU.sparse.major", "1"),
+			paxRecord("GNU.sparse.minor", "0"),
+			paxRecord("GNU.sparse.name", name),
+			paxRecord("GNU.sparse.realsize", String(entry.size)),
+			...(stored >= SIZE_LIMIT ? [paxRecord("size", String(stored))] : []),
+		];
+		const all = new Uint8Array(records.reduce((size, part) => size + part.length, 0));
+		let at = 0;
+		for (const part of records) {
+			all.set(part, at);
+			at += part.length;
+		}
+		return { map, stored, records: all };
+	};
+
+	return {
+		position: () => written + used,
+		header(entry) {
+			const whole = new Uint8Array(host.encode(entry.name));
+			const linkname = entry.linkname === undefined ? undefined : new Uint8Array(host.encode(entry.linkname));
+			const parts = whole.length > 100 ? splitPath(whole) : undefined;
+			const holes = entry.segments ? sparse(entry, entry.segments, whole) : undefined;
+			let records = recordsOf(entry, whole, linkname, whole.length > 100 && !parts && !holes);
+			if (holes) {
+				const all = new Uint8Array((records?.length ?? 0) + holes.records.length);
+				if (records) all.set(records);
+				all.set(holes.records, records?.length ?? 0);
+				records = all;
+			}
+			if (records) putPax(records);
+			const size = holes?.stored ?? entry.size;
+			let [at, total] = put(entry.type, parts?.name ?? whole, entry.mode, entry.uid, entry.gid, size, entry.mtime);
+			if (linkname) total += putText(bytes, at + 157, 100, linkname);
+			if (parts) total += putText(bytes, at + 345, 155, parts.prefix);
+			total += putDevice(at, entry.devmajor ?? 0, entry.devminor ?? 0);
+			putSum(at, total);
+			if (holes) blocks(holes.map);
+		},
+		data(from, length, position) {
+			flush();
+			const copied = copyBytes(from, fd, length, position);
+			written += copied;
+			return copied;
+		},
+		zeros,
+		close(length) {
+			zeros(-length & (BLOCK - 1));
+		},
+		end() {
+			block();
+			block();
+			flush();
+		},
+	};
+}
