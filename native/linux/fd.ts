@@ -257,3 +257,8 @@ export function getcwd(): string {
 	const bytes = new Uint8Array(4096);
 	return host.decode(bytes, 0, call("getcwd", nr.SYS_getcwd, bytes, bytes.length) - 1);
 }
+
+/** Writes all that has changed on the descriptor's file system through to the disk: man 2 syncfs. */
+export function syncfs(fd: number) {
+	call("syncfs", nr.SYS_syncfs, fd);
+}

@@ -201,3 +201,12 @@ export function fileSystemType(file: number | string): number {
 	else call("statfs", nr.SYS_statfs, file, bytes);
 	return getU64(new DataView(bytes.buffer), 0);
 }
+
+/** Bytes of a descriptor's file system that an ordinary user can still fill: man 2 statfs. */
+export function freeSpace(fd: number): number {
+	/* struct statfs: u64 f_type, f_bsize, f_blocks, f_bfree, f_bavail */
+	const bytes = new Uint8Array(120);
+	call("fstatfs", nr.SYS_fstatfs, fd, bytes);
+	const view = new DataView(bytes.buffer);
+	return getU64(view, 8) * getU64(view, 32);
+}

@@ -15,3 +15,10 @@ export function getxattrIfAny(path: string, name: string): string | undefined {
 	const length = tryCall("getxattr", nr.SYS_getxattr, path, name, bytes, bytes.length);
 	return length < 0 ? undefined : host.decode(bytes, 0, length);
 }
+
+/** setxattr(2) of an open file or a path; follows links. */
+export function setFileXattr(file: number | string, name: string, value: string | Uint8Array) {
+	const bytes = typeof value === "string" ? new Uint8Array(host.encode(value)) : value;
+	if (typeof file === "number") change("fsetxattr", nr.SYS_fsetxattr, file, name, bytes, bytes.length, 0);
+	else change("setxattr", nr.SYS_setxattr, file, name, bytes, bytes.length, 0);
+}

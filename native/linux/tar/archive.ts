@@ -7,8 +7,8 @@
 import * as host from "#host";
 import { ENOENT, ENXIO } from "../errno.ts";
 import { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, close, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } from "../fd.ts";
-import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from "../stat.ts";
 import * as nr from "../nr.ts";
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from "../stat.ts";
 import { call, SysError, tryCall } from "../syscall.ts";
 import { TarError } from "./block.ts";
 import { openWriter, type WriteEntry } from "./writer.ts";

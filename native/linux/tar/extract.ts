@@ -9,12 +9,25 @@
  * one that is opened again has its times read, to be put back.
  */
 
-import { EEXIST, EINVAL, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM } from "../errno.ts";
-import { AT_SYMLINK_NOFOLLOW, close, O_CLOEXEC, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY, openHow, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS } from "../fd.ts";
-import { lstatIfAny, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, type Stat } from "../stat.ts";
-import * as nr from "../nr.ts";
 import { getegid, geteuid } from "../credential.ts";
+import { EEXIST, EINVAL, ENOENT, ENOTDIR, EOPNOTSUPP, EPERM } from "../errno.ts";
+import {
+	AT_SYMLINK_NOFOLLOW,
+	close,
+	O_CLOEXEC,
+	O_CREAT,
+	O_DIRECTORY,
+	O_EXCL,
+	O_NOFOLLOW,
+	O_RDONLY,
+	O_WRONLY,
+	openHow,
+	RESOLVE_IN_ROOT,
+	RESOLVE_NO_MAGICLINKS,
+} from "../fd.ts";
+import * as nr from "../nr.ts";
 import { removeTree } from "../remove.ts";
+import { lstatIfAny, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, type Stat } from "../stat.ts";
 import { call, SysError, tryCall } from "../syscall.ts";
 import { aclBytes } from "./acl.ts";
 import { TarError } from "./block.ts";

@@ -2,9 +2,10 @@
  * Where an archive comes from: a file, read by position, or a pipe, read as it comes. Only headers come into a buffer of
  * ours; the data of files goes from descriptor to descriptor (splice.ts).
  */
-import { S_IFMT, S_IFREG, stat } from "../stat.ts";
-import * as nr from "../nr.ts";
+
 import { copyBytes } from "../copy.ts";
+import * as nr from "../nr.ts";
+import { S_IFMT, S_IFREG, stat } from "../stat.ts";
 import { call, tryCall } from "../syscall.ts";
 import { BLOCK, TarError } from "./block.ts";
 

@@ -3,8 +3,8 @@
  * no names of users, no times but the entries' own.
  */
 import * as host from "#host";
-import { write } from "../fd.ts";
 import { copyBytes } from "../copy.ts";
+import { write } from "../fd.ts";
 import { BLOCK } from "./block.ts";
 import { paxRecord } from "./pax.ts";
 
