@@ -114,6 +114,17 @@ export const tools = {
 	unionmount: {
 		budget: 23_000,
 		parts: [
+			"layer/check",
+			"layer/create",
+			"layer/diff",
+			"layer/export",
+			"layer/export-verbs",
+			"layer/import",
+			"layer/import-verb",
+			"layer/ls",
+			"layer/mount",
+			"layer/rm",
+			"layer/verbs",
 			"mount/aufs",
 			"mount/calling-form",
 			"mount/detached",

@@ -1,7 +1,8 @@
 /** Extended attributes: man 7 xattr. */
 import * as host from "#host";
+import { ENODATA } from "./errno.ts";
 import * as nr from "./nr.ts";
-import { change, tryCall } from "./syscall.ts";
+import { change, SysError, tryCall, tryChange } from "./syscall.ts";
 
 /** Sets an extended attribute (`user.NAME`, `trusted.NAME`): man 2 setxattr. */
 export function setxattr(path: string, name: string, value: string) {
@@ -21,4 +22,10 @@ export function setFileXattr(file: number | string, name: string, value: string 
 	const bytes = typeof value === "string" ? new Uint8Array(host.encode(value)) : value;
 	if (typeof file === "number") change("fsetxattr", nr.SYS_fsetxattr, file, name, bytes, bytes.length, 0);
 	else change("setxattr", nr.SYS_setxattr, file, name, bytes, bytes.length, 0);
+}
+
+/** Removes an attribute of an open file; fine if there is none. */
+export function removeFileXattr(fd: number, name: string) {
+	const result = tryChange("fremovexattr", nr.SYS_fremovexattr, fd, name);
+	if (result < 0 && result !== -ENODATA) throw new SysError("fremovexattr", -result, name);
 }

@@ -1,6 +1,7 @@
 /** An archive as a layer: `layer import`, and the layers of images. */
+
+import { umask } from "../../../native/linux/credential.ts";
 import { EEXIST } from "../../../native/linux/errno.ts";
-import { umask } from "../../../native/linux/process.ts";
 import { removeTree } from "../../../native/linux/remove.ts";
 import { freeSpace, lstatIfAny, mknod, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, type Stat } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
