@@ -112,7 +112,7 @@ export const tools = {
 		],
 	},
 	unionmount: {
-		budget: 23_000,
+		budget: 30_000,
 		parts: [
 			"layer/check",
 			"layer/create",
