@@ -2,13 +2,13 @@
  * Other programs in a pipe of ours: gzip and zstd, sha256sum, curl. They are started by their absolute paths, with an
  * environment of ours, and before any root of somebody else's is entered.
  */
-import * as host from "#host";
-import { close, closeRange, dup, dup2, O_CLOEXEC, O_RDONLY, open, pipe, read, readAll } from "../../native/linux/fd.ts";
+import { close, closeRange, dup, dup2, O_CLOEXEC, O_RDONLY, open, pipe, read } from "../../native/linux/fd.ts";
 import { execve, exit, fork, wait } from "../../native/linux/process.ts";
 import { setPipeSize, trySplice, tryTee } from "../../native/linux/splice.ts";
 import { checkExecutable, S_IFIFO, S_IFMT, S_IFREG, stat } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { fail } from "../common/errors.ts";
+import { inputLines } from "../common/record.ts";
 
 /** Where the host's programs are; never the caller's PATH. */
 const FOLDERS = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/sbin"];
@@ -139,7 +139,7 @@ export function hashing(fd: number): Hashed {
 	const sha256sum = findProgram("sha256sum", "checking digests");
 	const result = pipe();
 	const digest = (sum: Running, others: Running[]) => () => {
-		const text = host.decode(readAll(result.reader, 1000));
+		const [text = ""] = [...inputLines(result.reader)];
 		close(result.reader);
 		for (const running of [sum, ...others]) finish(running);
 		const found = /^([0-9a-f]{64})\b/.exec(text)?.[1];

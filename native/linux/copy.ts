@@ -7,7 +7,7 @@ import { call, SysError, tryCall } from "./syscall.ts";
 const offset = new Uint32Array(2);
 
 /* Linux takes at most 0x7ffff000 bytes at a call. */
-const MOST = 0x40000000;
+const mostAtOnce = 0x40000000;
 
 /** Copies by read(2) and write(2), for what the kernel cannot splice: terminals, sockets, files opened to append. */
 function copyThrough(from: number, to: number, length: number, position: number | undefined): number {
@@ -27,7 +27,7 @@ function copyThrough(from: number, to: number, length: number, position: number 
 export function copyBytes(from: number, to: number, length: number, position?: number): number {
 	let done = 0;
 	while (done < length) {
-		const part = Math.min(length - done, MOST);
+		const part = Math.min(length - done, mostAtOnce);
 		let moved: number;
 		if (position === undefined) moved = trySplice(from, to, part, SPLICE_F_MOVE);
 		else {
@@ -47,7 +47,7 @@ export function copyBytes(from: number, to: number, length: number, position?: n
 export function copyFile(from: number, to: number, length: number) {
 	let done = 0;
 	while (done < length) {
-		const moved = tryCall("copy_file_range", nr.SYS_copy_file_range, from, null, to, null, Math.min(length - done, MOST), 0);
+		const moved = tryCall("copy_file_range", nr.SYS_copy_file_range, from, null, to, null, Math.min(length - done, mostAtOnce), 0);
 		if (moved <= 0) break;
 		done += moved;
 	}

@@ -5,7 +5,7 @@ import * as nr from "./nr.ts";
 import { call, SysError, tryCall, tryChange } from "./syscall.ts";
 
 /** Deeper folders are moved up before they are emptied: each one on the way down takes a descriptor. */
-const DEEPEST = 32;
+const deepest = 32;
 
 /** Removes what is at `name` in an open folder, with all that is in it; what is gone already is fine. Throws SysError. */
 export function removeTree(folder: number, name: string) {
@@ -16,7 +16,7 @@ export function removeTree(folder: number, name: string) {
 		const fd = tryCall("openat", nr.SYS_openat, parent, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0) throw new SysError("unlinkat", -result, entry);
 		try {
-			if (depth === DEEPEST) {
+			if (depth === deepest) {
 				/* Its own folders come to the top, each under a name that nothing there has. */
 				for (const deeper of readdirOf(fd)) {
 					if (tryCall("unlinkat", nr.SYS_unlinkat, fd, deeper, 0) === 0) continue;

@@ -66,7 +66,7 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const STATX_BASIC_STATS = 0x7ff;
 /* Deeper folders are kept by name, and opened again by ".." on the way back. */
-const MOST_OPEN = 64;
+const mostOpen = 64;
 
 const statBytes = new Uint8Array(256);
 const words = /* @__PURE__ */ new Uint32Array(statBytes.buffer);
@@ -326,7 +326,7 @@ export function archive(root: number, output: number, options: ArchiveOptions = 
 					continue;
 				}
 				stack.push(below);
-				const far = stack[stack.length - 1 - MOST_OPEN];
+				const far = stack[stack.length - 1 - mostOpen];
 				if (far && far.fd >= 0) {
 					close(far.fd);
 					far.fd = -1;

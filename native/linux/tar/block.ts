@@ -13,7 +13,7 @@
  */
 import * as host from "#host";
 
-export const BLOCK = 512;
+export const blockSize = 512;
 
 /** A header as it stands in the block, before PAX records and GNU long names have their say. */
 export interface Header {
@@ -85,7 +85,7 @@ function sum(bytes: Uint8Array, from: number, to: number): number {
 /** The same with bytes as signed ones: as some tars of the eighties have it. */
 function signedSum(block: Uint8Array, at: number, unsigned: number): number {
 	let total = unsigned;
-	for (let i = at; i < at + BLOCK; i++) if ((block[i] as number) > 127 && (i < at + 148 || i >= at + 156)) total -= 256;
+	for (let i = at; i < at + blockSize; i++) if ((block[i] as number) > 127 && (i < at + 148 || i >= at + 156)) total -= 256;
 	return total;
 }
 
@@ -118,7 +118,7 @@ interface Tail {
 	prefix: string;
 }
 
-const MOST_KNOWN = 64;
+const mostKnown = 64;
 let knownIds: Record<string, Ids> = {};
 let idsCount = 0;
 let linkText = "";
@@ -136,7 +136,7 @@ function idsOf(bytes: Uint8Array, at: number): Ids {
 	const key = host.decode(bytes, at + 100, at + 124);
 	const known = knownIds[key];
 	if (known) return known;
-	if (++idsCount > MOST_KNOWN) {
+	if (++idsCount > mostKnown) {
 		knownIds = {};
 		idsCount = 1;
 	}
@@ -200,7 +200,7 @@ function nameSum(bytes: Uint8Array, words: Uint32Array, at: number, end: number)
 export function parseHeader(bytes: Uint8Array, words: Uint32Array, at: number): Header | undefined {
 	let end = bytes.indexOf(0, at);
 	if (end < 0 || end > at + 100) end = at + 100;
-	if (end === at && host.decode(bytes, at, at + BLOCK) === zerosOf(BLOCK)) return undefined;
+	if (end === at && host.decode(bytes, at, at + blockSize) === zerosOf(blockSize)) return undefined;
 	let total = 8 * 0x20 + nameSum(bytes, words, at, end);
 	/* size and mtime: octal as a rule, closed by a blank or NUL. */
 	let size = 0;

@@ -73,9 +73,9 @@ export interface Extracted {
 }
 
 const UTIME_OMIT = 0x3ffffffe;
-const MOST_FOLDERS = 8;
-const WHOLE_MODE = 0o7777;
-const SPECIAL_BITS = 0o7000;
+const mostFolders = 8;
+const wholeMode = 0o7777;
+const specialBits = 0o7000;
 const S_ISGID = 0o2000;
 
 /** An open folder, and the times that it is to have in the end. */
@@ -179,7 +179,7 @@ export function extract(source: Source, root: number, options: ExtractOptions = 
 		current = undefined;
 	};
 	const keep = (folder: Folder): Folder => {
-		if (folders.length === MOST_FOLDERS) letGo(folders.shift() as Folder);
+		if (folders.length === mostFolders) letGo(folders.shift() as Folder);
 		folders.push(folder);
 		current = folder;
 		return folder;
@@ -310,7 +310,7 @@ export function extract(source: Source, root: number, options: ExtractOptions = 
 		});
 		const isForeign = entry.uid !== ownUid || entry.gid !== ownGid || parent.isSetgid;
 		if (isForeign) call("fchown", nr.SYS_fchown, fd, entry.uid, entry.gid);
-		if (parent.isSetgid || (isForeign && (entry.mode & SPECIAL_BITS) !== 0)) call("fchmod", nr.SYS_fchmod, fd, entry.mode);
+		if (parent.isSetgid || (isForeign && (entry.mode & specialBits) !== 0)) call("fchmod", nr.SYS_fchmod, fd, entry.mode);
 		if (entry.xattrs || entry.acl) decorate(folder, entry);
 		if (isOpaque) options.isOpaque?.(fd);
 		return folder;
@@ -352,7 +352,7 @@ export function extract(source: Source, root: number, options: ExtractOptions = 
 			const isForeign = uid !== ownUid || gid !== ownGid || parent.isSetgid;
 			if (isForeign) call("fchown", nr.SYS_fchown, fd, uid, gid);
 			/* A change of the owner and writing take setuid and setgid away. */
-			if ((mode & SPECIAL_BITS) !== 0) call("fchmod", nr.SYS_fchmod, fd, mode);
+			if ((mode & specialBits) !== 0) call("fchmod", nr.SYS_fchmod, fd, mode);
 			if (entry.xattrs || entry.acl) eachXattr(entry, (key, value) => setXattr(fd, key, value));
 			setTimes(entry.mtime, entry.mtimeNanoseconds);
 			call("utimensat", nr.SYS_utimensat, fd, null, times, 0);
@@ -404,8 +404,8 @@ export function extract(source: Source, root: number, options: ExtractOptions = 
 		const isForeign = entry.uid !== ownUid || entry.gid !== ownGid || parent.isSetgid;
 		if (isForeign) call("fchownat", nr.SYS_fchownat, parent.fd, name, entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW);
 		/* There is no link here: we have just made what it names. */
-		if (entry.type !== "symlink" && (entry.mode & SPECIAL_BITS) !== 0)
-			call("fchmodat", nr.SYS_fchmodat, parent.fd, name, entry.mode & WHOLE_MODE);
+		if (entry.type !== "symlink" && (entry.mode & specialBits) !== 0)
+			call("fchmodat", nr.SYS_fchmodat, parent.fd, name, entry.mode & wholeMode);
 		if (entry.xattrs || entry.acl)
 			eachXattr(entry, (key, value) => {
 				const result = tryCall("lsetxattr", nr.SYS_lsetxattr, `/proc/self/fd/${parent.fd}/${name}`, key, value, value.length, 0);

@@ -1,6 +1,6 @@
 /** The entries of an archive: what headers, PAX records and GNU long names say together. */
 import * as host from "#host";
-import { BLOCK, type Header, parseHeader, TarError } from "./block.ts";
+import { blockSize, type Header, parseHeader, TarError } from "./block.ts";
 import { decimal, type PaxRecords, parsePax, parsePaxTime } from "./pax.ts";
 import type { Source } from "./source.ts";
 import { parseMap, readMap, readOldMap, SegmentMap } from "./sparse.ts";
@@ -32,7 +32,7 @@ export interface Entry {
 }
 
 /** A header that is about another is refused beyond this: real ones are a few kilobytes. */
-const LONGEST_META = 1 << 20;
+const longestMeta = 1 << 20;
 
 const TYPES: Record<string, EntryType> = {
 	"0": "file",
@@ -63,9 +63,9 @@ export function openReader(source: Source): Reader {
 	let globals: Record<string, string> | undefined;
 
 	const meta = (header: Header): Uint8Array => {
-		if (header.size > LONGEST_META) throw new TarError(`an extended header of ${header.size} bytes`);
+		if (header.size > longestMeta) throw new TarError(`an extended header of ${header.size} bytes`);
 		const bytes = source.take(header.size);
-		source.pad(-header.size & (BLOCK - 1));
+		source.pad(-header.size & (blockSize - 1));
 		return bytes;
 	};
 	/* A long name is closed by a NUL, which counts. */
@@ -110,12 +110,12 @@ export function openReader(source: Source): Reader {
 					break;
 				case "V":
 					source.skip(header.size);
-					source.pad(-header.size & (BLOCK - 1));
+					source.pad(-header.size & (blockSize - 1));
 					break;
 				default:
 					entry = combine(source, at, header, name, linkname, pax, globals);
 					left = entry.stored;
-					padding = -entry.stored & (BLOCK - 1);
+					padding = -entry.stored & (blockSize - 1);
 					return entry;
 			}
 		}

@@ -7,10 +7,10 @@ import { copyBytes } from "../copy.ts";
 import * as nr from "../nr.ts";
 import { S_IFMT, S_IFREG, stat } from "../stat.ts";
 import { call, tryCall } from "../syscall.ts";
-import { BLOCK, TarError } from "./block.ts";
+import { blockSize, TarError } from "./block.ts";
 
 /** Headers that stand close together, those of small files, are read at once. */
-const WINDOW = 8192;
+const windowSize = 8192;
 
 export interface Source {
 	readonly bytes: Uint8Array;
@@ -44,7 +44,7 @@ const SEEK_CUR = 1;
 function fileSource(fd: number): Source {
 	const begin = call("lseek", nr.SYS_lseek, fd, 0, SEEK_CUR);
 	const { size } = stat("", fd);
-	const bytes = new Uint8Array(WINDOW);
+	const bytes = new Uint8Array(windowSize);
 	/* The window shows `held` bytes of the file from `start` on. */
 	let start = begin;
 	let held = 0;
@@ -63,14 +63,14 @@ function fileSource(fd: number): Source {
 		words: new Uint32Array(bytes.buffer),
 		position: () => at - begin,
 		block() {
-			if (at < start || at + BLOCK > start + held) {
+			if (at < start || at + blockSize > start + held) {
 				start = at;
 				held = readAt(bytes, at);
-				if (held === 0 && at - size < BLOCK) return -1;
-				if (held < BLOCK) isTruncated();
+				if (held === 0 && at - size < blockSize) return -1;
+				if (held < blockSize) isTruncated();
 			}
 			const found = at - start;
-			at += BLOCK;
+			at += blockSize;
 			return found;
 		},
 		take(length) {
@@ -96,7 +96,7 @@ function fileSource(fd: number): Source {
 }
 
 function pipeSource(fd: number): Source {
-	const bytes = new Uint8Array(2 * BLOCK);
+	const bytes = new Uint8Array(2 * blockSize);
 	const words = new Uint32Array(bytes.buffer);
 	let position = 0;
 	/* Bytes that fill up a block: they come with the next header in one read. */
@@ -125,13 +125,13 @@ function pipeSource(fd: number): Source {
 		position: () => position,
 		block() {
 			/* The header is to stand on a multiple of four. */
-			const from = BLOCK - behind;
+			const from = blockSize - behind;
 			const got = fill(bytes.subarray(from));
 			if (got <= behind) return -1;
-			if (got < BLOCK + behind) isTruncated();
+			if (got < blockSize + behind) isTruncated();
 			behind = 0;
-			position += BLOCK;
-			return BLOCK;
+			position += blockSize;
+			return blockSize;
 		},
 		take(length) {
 			passOver();

@@ -8,12 +8,12 @@
  *     PAX 1.0   GNU.sparse.major=1, GNU.sparse.realsize, GNU.sparse.name; the map stands before the data, decimal numbers
  *               each on a line, their count first, filled up to a block
  */
-import { BLOCK, number, TarError } from "./block.ts";
+import { blockSize, number, TarError } from "./block.ts";
 import { decimal } from "./pax.ts";
 import type { Source } from "./source.ts";
 
 /** A map of more text than this is refused: there is no file like that, but there are attacks. */
-const LONGEST_MAP = 1 << 20;
+const longestMap = 1 << 20;
 
 /** The stored segments of a file, in order, as offset and length by turns. */
 export class SegmentMap {
@@ -71,9 +71,9 @@ export function readOldMap(source: Source, at: number, map: SegmentMap): number 
 	};
 	addPairs(source.bytes, at + 386, 4);
 	let isExtended = source.bytes[at + 482] !== 0;
-	for (let read = 0; isExtended; read += BLOCK) {
-		if (read > LONGEST_MAP) throw new TarError("a sparse map of more than 1 MiB");
-		const block = source.take(BLOCK);
+	for (let read = 0; isExtended; read += blockSize) {
+		if (read > longestMap) throw new TarError("a sparse map of more than 1 MiB");
+		const block = source.take(blockSize);
 		addPairs(block, 0, 21);
 		isExtended = block[504] !== 0;
 	}
@@ -103,10 +103,10 @@ export function readMap(source: Source, most: number, map: SegmentMap): number {
 		let value = 0;
 		for (let digits = 0; ; digits++) {
 			if (at === block.length) {
-				if (taken + BLOCK > most) throw new TarError("a sparse map that is longer than its data");
-				if (taken >= LONGEST_MAP) throw new TarError("a sparse map of more than 1 MiB");
-				block = source.take(BLOCK);
-				taken += BLOCK;
+				if (taken + blockSize > most) throw new TarError("a sparse map that is longer than its data");
+				if (taken >= longestMap) throw new TarError("a sparse map of more than 1 MiB");
+				block = source.take(blockSize);
+				taken += blockSize;
 				at = 0;
 			}
 			const byte = block[at++] as number;

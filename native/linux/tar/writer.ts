@@ -5,7 +5,7 @@
 import * as host from "#host";
 import { copyBytes } from "../copy.ts";
 import { write } from "../fd.ts";
-import { BLOCK } from "./block.ts";
+import { blockSize } from "./block.ts";
 import { paxRecord } from "./pax.ts";
 
 export interface WriteEntry {
@@ -43,14 +43,14 @@ export interface Writer {
 	position(): number;
 }
 
-const OCTAL_LIMIT = 8 ** 7;
-const SIZE_LIMIT = 8 ** 11;
-const BUFFER = 65536;
+const octalLimit = 8 ** 7;
+const sizeLimit = 8 ** 11;
+const bufferSize = 65536;
 /* "ustar\0" "00", then two device numbers of seven zeros; all their bytes added up. */
 const MAGIC = [0x75, 0x73, 0x74, 0x61, 0x72, 0, 0x30, 0x30];
-const MAGIC_SUM = MAGIC.reduce((total, byte) => total + byte, 0);
-const DEVICE_SUM = 14 * 0x30;
-const BLANKS = 8 * 0x20;
+const magicSum = MAGIC.reduce((total, byte) => total + byte, 0);
+const deviceSum = 14 * 0x30;
+const blanks = 8 * 0x20;
 
 /** An octal number with leading zeros and a NUL. Returns what its bytes come to. */
 function putOctal(bytes: Uint8Array, at: number, length: number, value: number): number {
@@ -91,41 +91,41 @@ function splitPath(path: Uint8Array): { prefix: Uint8Array; name: Uint8Array } |
 
 /** Writes to `fd`: a pipe, a file, anything. */
 export function openWriter(fd: number): Writer {
-	const bytes = new Uint8Array(BUFFER);
+	const bytes = new Uint8Array(bufferSize);
 	let used = 0;
 	let written = 0;
 
 	const flush = () => {
 		if (used === 0) return;
-		write(fd, used === BUFFER ? bytes : bytes.subarray(0, used));
+		write(fd, used === bufferSize ? bytes : bytes.subarray(0, used));
 		bytes.fill(0, 0, used);
 		written += used;
 		used = 0;
 	};
 	/** Room for a block of zeros that is to be filled in. */
 	const block = (): number => {
-		if (used + BLOCK > BUFFER) flush();
-		used += BLOCK;
-		return used - BLOCK;
+		if (used + blockSize > bufferSize) flush();
+		used += blockSize;
+		return used - blockSize;
 	};
 	/* The rest of the buffer is zeros. */
 	const zeros = (length: number) => {
 		for (let left = length; left > 0; ) {
-			if (used === BUFFER) flush();
-			const part = Math.min(left, BUFFER - used);
+			if (used === bufferSize) flush();
+			const part = Math.min(left, bufferSize - used);
 			used += part;
 			left -= part;
 		}
 	};
 	const blocks = (data: Uint8Array) => {
 		for (let from = 0; from < data.length; ) {
-			if (used === BUFFER) flush();
-			const part = data.subarray(from, from + BUFFER - used);
+			if (used === bufferSize) flush();
+			const part = data.subarray(from, from + bufferSize - used);
 			bytes.set(part, used);
 			used += part.length;
 			from += part.length;
 		}
-		zeros(-data.length & (BLOCK - 1));
+		zeros(-data.length & (blockSize - 1));
 	};
 
 	const put = (type: string, name: Uint8Array, mode: number, uid: number, gid: number, size: number, mtime: number): [number, number] => {
@@ -133,13 +133,13 @@ export function openWriter(fd: number): Writer {
 		const total =
 			putText(bytes, at, 100, name) +
 			putOctal(bytes, at + 100, 8, mode) +
-			putOctal(bytes, at + 108, 8, uid < OCTAL_LIMIT ? uid : 0) +
-			putOctal(bytes, at + 116, 8, gid < OCTAL_LIMIT ? gid : 0) +
-			putOctal(bytes, at + 124, 12, size < SIZE_LIMIT ? size : 0) +
-			putOctal(bytes, at + 136, 12, mtime >= 0 && mtime < SIZE_LIMIT ? mtime : 0);
+			putOctal(bytes, at + 108, 8, uid < octalLimit ? uid : 0) +
+			putOctal(bytes, at + 116, 8, gid < octalLimit ? gid : 0) +
+			putOctal(bytes, at + 124, 12, size < sizeLimit ? size : 0) +
+			putOctal(bytes, at + 136, 12, mtime >= 0 && mtime < sizeLimit ? mtime : 0);
 		bytes[at + 156] = type.charCodeAt(0);
 		for (let i = 0; i < 8; i++) bytes[at + 257 + i] = MAGIC[i] as number;
-		return [at, total + type.charCodeAt(0) + MAGIC_SUM + BLANKS];
+		return [at, total + type.charCodeAt(0) + magicSum + blanks];
 	};
 	const putSum = (at: number, total: number) => {
 		/* Six digits, a NUL and a blank. */
@@ -150,7 +150,7 @@ export function openWriter(fd: number): Writer {
 		if (major === 0 && minor === 0) {
 			bytes.fill(0x30, at + 329, at + 336);
 			bytes.fill(0x30, at + 337, at + 344);
-			return DEVICE_SUM;
+			return deviceSum;
 		}
 		return putOctal(bytes, at + 329, 8, major) + putOctal(bytes, at + 337, 8, minor);
 	};
@@ -165,7 +165,7 @@ export function openWriter(fd: number): Writer {
 		} else {
 			const [at, total] = put("x", paxName, 0o644, 0, 0, records.length, 0);
 			putSum(at, total + putDevice(at, 0, 0));
-			if (records.length < 256) knownPax[records.length] = bytes.slice(at, at + BLOCK);
+			if (records.length < 256) knownPax[records.length] = bytes.slice(at, at + blockSize);
 		}
 		blocks(records);
 	};
@@ -180,7 +180,7 @@ export function openWriter(fd: number): Writer {
 		const add = (key: string, value: string) => {
 			text += host.decode(paxRecord(key, value));
 		};
-		if (entry.mtimeNanoseconds !== 0 || entry.mtime < 0 || entry.mtime >= SIZE_LIMIT) {
+		if (entry.mtimeNanoseconds !== 0 || entry.mtime < 0 || entry.mtime >= sizeLimit) {
 			/* SECONDS.NANOSECONDS, where the second counts from the number before, also if that is negative. */
 			const negative = entry.mtime < 0 && entry.mtimeNanoseconds !== 0;
 			const seconds = negative ? entry.mtime + 1 : entry.mtime;
@@ -192,9 +192,9 @@ export function openWriter(fd: number): Writer {
 		}
 		if (isLongName) add("path", host.decode(name));
 		if (linkname && linkname.length > 100) add("linkpath", host.decode(linkname));
-		if (entry.uid >= OCTAL_LIMIT) add("uid", String(entry.uid));
-		if (entry.gid >= OCTAL_LIMIT) add("gid", String(entry.gid));
-		if (entry.size >= SIZE_LIMIT && !entry.segments) add("size", String(entry.size));
+		if (entry.uid >= octalLimit) add("uid", String(entry.uid));
+		if (entry.gid >= octalLimit) add("gid", String(entry.gid));
+		if (entry.size >= sizeLimit && !entry.segments) add("size", String(entry.size));
 		if (text === "" && !entry.xattrs) return undefined;
 		const parts: Uint8Array[] = [new Uint8Array(host.encode(text))];
 		/* As GNU tar writes names that hold the sign that ends them. */
@@ -218,7 +218,7 @@ export function openWriter(fd: number): Writer {
 			text += `${segments[i]}\n`;
 			if (i % 2 === 1) stored += segments[i] as number;
 		}
-		const map = new Uint8Array(Math.ceil(text.length / BLOCK) * BLOCK);
+		const map = new Uint8Array(Math.ceil(text.length / blockSize) * blockSize);
 		map.set(new Uint8Array(host.encode(text)));
 		stored += map.length;
 		const records = [
@@ -226,7 +226,7 @@ export function openWriter(fd: number): Writer {
 			paxRecord("GNU.sparse.minor", "0"),
 			paxRecord("GNU.sparse.name", name),
 			paxRecord("GNU.sparse.realsize", String(entry.size)),
-			...(stored >= SIZE_LIMIT ? [paxRecord("size", String(stored))] : []),
+			...(stored >= sizeLimit ? [paxRecord("size", String(stored))] : []),
 		];
 		const all = new Uint8Array(records.reduce((size, part) => size + part.length, 0));
 		let at = 0;
@@ -268,7 +268,7 @@ export function openWriter(fd: number): Writer {
 		},
 		zeros,
 		close(length) {
-			zeros(-length & (BLOCK - 1));
+			zeros(-length & (blockSize - 1));
 		},
 		end() {
 			block();
