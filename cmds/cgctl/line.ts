@@ -1,8 +1,8 @@
 /** What a command line says of a cgroup: its path, and its limits. */
 import { camel } from "../common/command-line/options.ts";
-import { type Limits, limitOptions } from "./limit-table.ts";
-import { type LimitOptions, readLimits } from "./limits.ts";
-import { type Group, groupAt, type PathOptions } from "./path.ts";
+import { type Group, groupAt, type PathOptions } from "./group/path.ts";
+import { type LimitOptions, readLimits } from "./limits/read.ts";
+import { type Limits, limitOptions } from "./limits/table.ts";
 
 export interface OpenOptions extends PathOptions, LimitOptions {
 	controllers?: string;

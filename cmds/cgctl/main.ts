@@ -5,16 +5,16 @@
 import { options } from "../common/command-line/options.ts";
 import { command, main } from "../common/command-line/tool.ts";
 import { abandonRecords } from "../common/record.ts";
-import { create } from "./create.ts";
-import { join } from "./join.ts";
-import { kill } from "./kill.ts";
-import { limitOptions } from "./limit-table.ts";
+import { limitOptions } from "./limits/table.ts";
 import { changeOptions, leafOption, makeOptions, recursiveOption, thawOption } from "./options.ts";
-import { rm } from "./rm.ts";
-import { run } from "./run.ts";
-import { set } from "./set.ts";
+import { create } from "./verbs/create.ts";
+import { join } from "./verbs/join.ts";
+import { kill } from "./verbs/kill.ts";
+import { rm } from "./verbs/rm.ts";
+import { run } from "./verbs/run.ts";
+import { runAndWait } from "./verbs/run-wait.ts";
+import { set } from "./verbs/set.ts";
 import { verbs } from "./verbs.ts";
-import { runAndWait } from "./wait.ts";
 
 main({
 	name: "tscgctl",

@@ -1,13 +1,13 @@
 /** What create, join, run, set and delegate begin with: the cgroup that is named, made if need be, and its limits. */
 import { isDryRun } from "../../native/linux/syscall.ts";
-import { applyLimits, checkLimits } from "./apply.ts";
-import type { Limits } from "./limit-table.ts";
-import { neededControllers } from "./limits.ts";
+import { giveUp, openLock, releaseLock, shareLock, takeAlone, takeShared } from "./group/lock.ts";
+import { isMade, makeGroup, readControllers, unmake } from "./group/make.ts";
+import { checkOurs, type Group } from "./group/path.ts";
+import { applyLimits, checkLimits } from "./limits/apply.ts";
+import { putBack, type Undo } from "./limits/put-back.ts";
+import { neededControllers } from "./limits/read.ts";
+import type { Limits } from "./limits/table.ts";
 import { hasLimits, type OpenOptions } from "./line.ts";
-import { giveUp, openLock, releaseLock, shareLock, takeAlone, takeShared } from "./lock.ts";
-import { isMade, makeGroup, readControllers, unmake } from "./make.ts";
-import { checkOurs, type Group } from "./path.ts";
-import { putBack, type Undo } from "./put-back.ts";
 
 interface OpenSettings {
 	/** Say which formula translated a weight. */

@@ -2,20 +2,20 @@
 import { options } from "../common/command-line/options.ts";
 import { type Command, command } from "../common/command-line/tool.ts";
 import { duration, integer } from "../common/units.ts";
-import { convert } from "./convert.ts";
-import { delegate } from "./delegate.ts";
-import { devices } from "./devices.ts";
-import { freeze, thaw } from "./freeze.ts";
-import { get } from "./get.ts";
-import { info } from "./info.ts";
-import { limitOptions } from "./limit-table.ts";
-import { ls, tree } from "./ls.ts";
+import { limitOptions } from "./limits/table.ts";
 import { changeOptions, jsonOption, makeOptions, pathOptions, recursiveOption } from "./options.ts";
-import { ps } from "./ps.ts";
-import { snapshot } from "./snapshot.ts";
-import { stat } from "./stat.ts";
-import { sortKey, top } from "./top.ts";
-import { watch } from "./watch.ts";
+import { sortKey, top } from "./top/top.ts";
+import { convert } from "./verbs/convert.ts";
+import { delegate } from "./verbs/delegate.ts";
+import { devices } from "./verbs/devices.ts";
+import { freeze, thaw } from "./verbs/freeze.ts";
+import { get } from "./verbs/get.ts";
+import { info } from "./verbs/info.ts";
+import { ls, tree } from "./verbs/ls.ts";
+import { ps } from "./verbs/ps.ts";
+import { snapshot } from "./verbs/snapshot.ts";
+import { stat } from "./verbs/stat.ts";
+import { watch } from "./watch/watch.ts";
 
 export function verbs(): Command[] {
 	return [

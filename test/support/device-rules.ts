@@ -1,5 +1,5 @@
 /** What the tests of device rules share: random lists, and the plainest way to decide by one. */
-import type { DeviceRule } from "../../cmds/cgctl/device-rules.ts";
+import type { DeviceRule } from "../../cmds/cgctl/device/rules.ts";
 
 /** Numbers from 0 to `below` - 1, the same at each run: a linear congruential generator. */
 export function seeded(seed: number): (below: number) => number {

@@ -4,10 +4,10 @@ import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { deviceProgram, PROGRAM_NAME, rulesOf } from "../../cmds/cgctl/device-program.ts";
-import { type DeviceRule, everything, formatDevice, formatRule, normalise, parseRule } from "../../cmds/cgctl/device-rules.ts";
-import { addRulesV1, clearRulesV1, readRulesV1, setRulesV1 } from "../../cmds/cgctl/device-v1.ts";
-import { addRulesV2, clearRulesV2, readRulesV2, setRulesV2 } from "../../cmds/cgctl/device-v2.ts";
+import { deviceProgram, PROGRAM_NAME, rulesOf } from "../../cmds/cgctl/device/program.ts";
+import { type DeviceRule, everything, formatDevice, formatRule, normalise, parseRule } from "../../cmds/cgctl/device/rules.ts";
+import { addRulesV1, clearRulesV1, readRulesV1, setRulesV1 } from "../../cmds/cgctl/device/v1.ts";
+import { addRulesV2, clearRulesV2, readRulesV2, setRulesV2 } from "../../cmds/cgctl/device/v2.ts";
 import {
 	alu,
 	BPF_CGROUP_DEVICE,

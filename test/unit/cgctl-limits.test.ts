@@ -1,10 +1,12 @@
 /** Limits: units, special values, what goes with what, and reading back. Nothing here touches a cgroup. */
+
 import t from "tap";
-import { differences, limitsFrom, optionsFor } from "../../cmds/cgctl/current.ts";
-import { type LimitRow, type Limits, limitOptions } from "../../cmds/cgctl/limit-table.ts";
-import { type LimitOptions, neededControllers, readLimits } from "../../cmds/cgctl/limits.ts";
-import { type Facts, plan } from "../../cmds/cgctl/plan.ts";
-import { bfqToIoWeight, ioToBfqWeight } from "../../cmds/cgctl/weights.ts";
+import { differences, limitsFrom, optionsFor } from "../../cmds/cgctl/limits/current.ts";
+import { plan } from "../../cmds/cgctl/limits/plan.ts";
+import { type LimitOptions, neededControllers, readLimits } from "../../cmds/cgctl/limits/read.ts";
+import type { Facts } from "../../cmds/cgctl/limits/step.ts";
+import { type LimitRow, type Limits, limitOptions } from "../../cmds/cgctl/limits/table.ts";
+import { bfqToIoWeight, ioToBfqWeight } from "../../cmds/cgctl/limits/weights.ts";
 
 /** A layout on which all controllers are of one version, and a cgroup with these files. */
 function layout(version: 1 | 2, files: Record<string, string> = {}): Facts {

@@ -1,6 +1,6 @@
 /** OCI's resources: what is wrong is named, what cannot be expressed too. */
 import t from "tap";
-import { resourcesOf } from "../../cmds/cgctl/resources.ts";
+import { resourcesOf } from "../../cmds/cgctl/limits/resources.ts";
 
 t.test("a member of a wrong type is an error that names it", async (t) => {
 	for (const [resources, message] of [

@@ -1,12 +1,14 @@
 /** tscgctl's translations, on layouts that are played: nothing here touches a cgroup. */
+
 import t from "tap";
-import { parseConfiguration, toWords } from "../../cmds/cgctl/convert.ts";
-import { limitsFrom, optionsFor } from "../../cmds/cgctl/current.ts";
-import { type LimitOptions, pageSizeName, parseIoMax, parseKeyValue, readLimits } from "../../cmds/cgctl/limits.ts";
-import { groupAt, lineage, shownName } from "../../cmds/cgctl/path.ts";
-import { type Facts, plan } from "../../cmds/cgctl/plan.ts";
-import { resourcesOf } from "../../cmds/cgctl/resources.ts";
-import { blkioToIoWeight, ioToBfqWeight, ioToBlkioWeight, sharesToWeight, weightToShares } from "../../cmds/cgctl/weights.ts";
+import { groupAt, lineage, shownName } from "../../cmds/cgctl/group/path.ts";
+import { limitsFrom, optionsFor } from "../../cmds/cgctl/limits/current.ts";
+import { plan } from "../../cmds/cgctl/limits/plan.ts";
+import { type LimitOptions, pageSizeName, parseIoMax, parseKeyValue, readLimits } from "../../cmds/cgctl/limits/read.ts";
+import { resourcesOf } from "../../cmds/cgctl/limits/resources.ts";
+import type { Facts } from "../../cmds/cgctl/limits/step.ts";
+import { blkioToIoWeight, ioToBfqWeight, ioToBlkioWeight, sharesToWeight, weightToShares } from "../../cmds/cgctl/limits/weights.ts";
+import { parseConfiguration, toWords } from "../../cmds/cgctl/verbs/convert.ts";
 
 /** A layout on which all controllers are of one version, and a cgroup with these files. */
 function layout(version: 1 | 2, files: Record<string, string> = {}): Facts {

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import t from "tap";
-import { ALL_ACCESS, addRule, type DeviceRule, everything, formatRule, normalise, parseRule } from "../../cmds/cgctl/device-rules.ts";
+import { ALL_ACCESS, addRule, type DeviceRule, everything, formatRule, normalise, parseRule } from "../../cmds/cgctl/device/rules.ts";
 import { show } from "../../cmds/common/errors.ts";
 import { decides, randomRules, seeded } from "../support/device-rules.ts";
 

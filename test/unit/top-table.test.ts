@@ -1,5 +1,5 @@
 import t from "tap";
-import { type Row, sortRows, tableLines } from "../../cmds/cgctl/top-table.ts";
+import { type Row, sortRows, tableLines } from "../../cmds/cgctl/top/table.ts";
 
 const row = (name: string, values: Partial<Row> = {}): Row => ({ name, cpuLimit: null, memoryLimit: null, pidsLimit: null, ...values });
 const MIB = 1 << 20;
