@@ -219,6 +219,18 @@ export function closeRange(first: number, last = 0xffffffff) {
 	for (const name of readdir("/proc/self/fd")) if (Number(name) >= first && Number(name) <= last) close(Number(name));
 }
 
+export const SEEK_END = 2;
+
+/** lseek(2): the new offset. */
+export function lseek(fd: number, offset: number, whence: number): number {
+	return call("lseek", nr.SYS_lseek, fd, offset, whence);
+}
+
+/** One pread(2) at an offset: the number of bytes that came. */
+export function pread(fd: number, into: Uint8Array, offset: number): number {
+	return call("pread64", nr.SYS_pread64, fd, into, into.length, offset);
+}
+
 export function fsync(fd: number) {
 	call("fsync", nr.SYS_fsync, fd);
 }

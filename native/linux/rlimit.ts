@@ -37,6 +37,37 @@ export function setrlimit(resource: number, soft: number, hard: number) {
 	if (result < 0) throw new SysError("setrlimit", -result, RLIMITS[resource]);
 }
 
+/** man 2 getrusage: times are seconds and microseconds, ru_maxrss KiB. */
+export const rusage = /* @__PURE__ */ struct([
+	["ru_utime_sec", "s64"],
+	["ru_utime_usec", "s64"],
+	["ru_stime_sec", "s64"],
+	["ru_stime_usec", "s64"],
+	["ru_maxrss", "s64"],
+	["ru_ixrss", "s64"],
+	["ru_idrss", "s64"],
+	["ru_isrss", "s64"],
+	["ru_minflt", "s64"],
+	["ru_majflt", "s64"],
+	["ru_nswap", "s64"],
+	["ru_inblock", "s64"],
+	["ru_oublock", "s64"],
+	["ru_msgsnd", "s64"],
+	["ru_msgrcv", "s64"],
+	["ru_nsignals", "s64"],
+	["ru_nvcsw", "s64"],
+	["ru_nivcsw", "s64"],
+]);
+
+export const RUSAGE_CHILDREN = -1;
+
+/** What was used by this process (0), or by its children that were waited for (RUSAGE_CHILDREN). */
+export function getrusage(who: number) {
+	const bytes = new Uint8Array(rusage.size);
+	call("getrusage", nr.SYS_getrusage, who, bytes);
+	return rusage.unpack(bytes);
+}
+
 /** Soft and hard value of a resource limit of this process, RLIM_INFINITY for none. */
 export function getrlimit(resource: number): { soft: number; hard: number } {
 	const bytes = new Uint8Array(rlimit64.size);

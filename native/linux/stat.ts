@@ -19,6 +19,16 @@ export function mkdir(path: string, mode = 0o755, dirfd = AT_FDCWD) {
 	change("mkdirat", nr.SYS_mkdirat, dirfd, path, mode);
 }
 
+/** mkdir(2), whose refusal is no surprise: 0, or -errno (-EEXIST, -ENOENT ...). */
+export function tryMkdir(path: string, mode = 0o755): number {
+	return tryChange("mkdirat", nr.SYS_mkdirat, AT_FDCWD, path, mode);
+}
+
+/** rmdir(2), the same: 0, or -errno (-ENOENT, -EBUSY, -ENOTEMPTY ...). */
+export function tryRmdir(path: string): number {
+	return tryChange("unlinkat", nr.SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR);
+}
+
 /** Makes the folder and those above it; one that exists is left as it is. */
 export function mkdirAll(path: string, mode = 0o755) {
 	const result = tryChange("mkdirat", nr.SYS_mkdirat, AT_FDCWD, path, mode);

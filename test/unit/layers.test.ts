@@ -13,27 +13,16 @@ const HOST_IN_CMDS: Record<string, string> = {
 	"cmds/common/command-line/tool.ts": "the frame of every tool: reads argv, ends the process",
 	"cmds/dmthin/main.ts": "looks by what name it is called",
 	"cmds/unshare/container/own-binary.ts": "starts the tool anew with its own argv",
-	"cmds/cgctl/convert.ts": "to take decode from native/linux/text.ts",
-	"cmds/cgctl/oom.ts": "to take decode from native/linux/text.ts",
-	"cmds/cgctl/resources.ts": "to take decode from native/linux/text.ts",
-	"cmds/cgctl/run-stats.ts": "to take decode from native/linux/text.ts",
-	"cmds/cgctl/run.ts": "to take environ from native/linux/process.ts",
 };
 
 /** Modules that know a call's number, until native/linux binds the call. */
 const NUMBERS_IN_CMDS: Record<string, string> = {
-	"cmds/cgctl/attach.ts": "write",
-	"cmds/cgctl/make.ts": "mkdirat, unlinkat",
-	"cmds/cgctl/oom.ts": "lseek, read",
-	"cmds/cgctl/rm.ts": "unlinkat",
-	"cmds/cgctl/run-stats.ts": "getrusage, pread64, write",
 	"cmds/unshare/held/kill.ts": "rt_sigtimedwait",
 	"cmds/unshare/ls/namespaces.ts": "openat, readlinkat",
 };
 
 /** Edges of circles, `from > to`, until they are broken. */
 const CIRCLES: Record<string, string> = {
-	"cmds/cgctl/frozen.ts > cmds/cgctl/freeze.ts": "what both read belongs into a module of its own",
 	"cmds/portproxy/proxy/proxy-protocol.ts > cmds/portproxy/proxy/port.ts": "what both read belongs into a module of its own",
 	"cmds/common/command-line/help.ts > cmds/common/command-line/tool.ts": "the common options belong into a module of their own",
 	"cmds/common/command-line/values.ts > cmds/common/command-line/options.ts": "one module reads options and values",

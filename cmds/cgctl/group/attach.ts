@@ -2,9 +2,8 @@
 
 import { folderOnMount, type Hierarchy, hierarchyFor, parseMemberships } from "../../../native/linux/cgroup.ts";
 import { ENODEV, ENOENT } from "../../../native/linux/errno.ts";
-import { close, O_WRONLY, open, readFileIfAny, writeKernelFile } from "../../../native/linux/fd.ts";
-import { SYS_write } from "../../../native/linux/nr.ts";
-import { dryRun, isDryRun, SysError, tryCall } from "../../../native/linux/syscall.ts";
+import { close, O_WRONLY, open, readFileIfAny, write, writeKernelFile } from "../../../native/linux/fd.ts";
+import { dryRun, isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { ToolError } from "../../common/errors.ts";
 import { explainFrozen, mayBeFrozen } from "./frozen.ts";
 import { everyHierarchy, hierarchyOf } from "./layout.ts";
@@ -107,7 +106,12 @@ function tryWrite(path: string, text: string): SysError | undefined {
 		if (error instanceof SysError) return error;
 		throw error;
 	}
-	const result = tryCall("write", SYS_write, fd, text, text.length);
-	close(fd);
-	return result < 0 ? new SysError("write", -result, path) : undefined;
+	try {
+		write(fd, text);
+		return undefined;
+	} catch (error) {
+		return error instanceof SysError ? new SysError(error.call, error.errno, path) : undefined;
+	} finally {
+		close(fd);
+	}
 }

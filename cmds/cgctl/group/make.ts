@@ -10,9 +10,9 @@
 
 import { type Hierarchy, hierarchyName } from "../../../native/linux/cgroup.ts";
 import { EBUSY, EEXIST, ENOENT, ESRCH } from "../../../native/linux/errno.ts";
-import { AT_FDCWD, AT_REMOVEDIR, writeKernelFile } from "../../../native/linux/fd.ts";
-import { SYS_mkdirat, SYS_unlinkat } from "../../../native/linux/nr.ts";
-import { isDryRun, SysError, tryChange } from "../../../native/linux/syscall.ts";
+import { writeKernelFile } from "../../../native/linux/fd.ts";
+import { tryMkdir, tryRmdir } from "../../../native/linux/stat.ts";
+import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { notA } from "../../common/command-line/options.ts";
 import { fail } from "../../common/errors.ts";
 import { explain } from "./explain.ts";
@@ -91,7 +91,7 @@ function makeOn(group: Group, hierarchy: Hierarchy, made: string[]) {
 		if (isFolder(folder)) return;
 		makeParent();
 	}
-	const result = tryChange("mkdirat", SYS_mkdirat, AT_FDCWD, folder, 0o755);
+	const result = tryMkdir(folder);
 	if (result === -EEXIST) return;
 	if (result === -ENOENT) {
 		if (!makeParent()) fail(`${hierarchy.mount}: the ${hierarchyName(hierarchy)} hierarchy is no longer mounted there`);
@@ -106,7 +106,7 @@ function makeOn(group: Group, hierarchy: Hierarchy, made: string[]) {
 
 /** Removes the folders that were just made, as far as nobody uses them yet. */
 export function unmake(made: string[]) {
-	for (const folder of made.reverse()) tryChange("rmdir", SYS_unlinkat, AT_FDCWD, folder, AT_REMOVEDIR);
+	for (const folder of made.reverse()) tryRmdir(folder);
 }
 
 /** True of the tool's root, or of a cgroup in the hierarchy's root. */
@@ -188,7 +188,7 @@ function explainInner(group: Group, folder: string, names: string[]): never {
 
 /** Moves all processes of a v2 cgroup to its child `leaf`, until none is left. */
 export function moveToLeaf(folder: string) {
-	const result = tryChange("mkdirat", SYS_mkdirat, AT_FDCWD, `${folder}/leaf`, 0o755);
+	const result = tryMkdir(`${folder}/leaf`);
 	if (result < 0 && result !== -EEXIST) throw new SysError("mkdir", -result, `${folder}/leaf`);
 	/* A process may fork between the list and the move; its child is on the next list. */
 	for (let pids = pidsIn(folder), rounds = 0; pids.length > 0 && rounds < 100; pids = pidsIn(folder), rounds++)

@@ -3,10 +3,8 @@
 import type { Hierarchy } from "../../../native/linux/cgroup.ts";
 import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../../native/linux/clock.ts";
 import { EBUSY, ENOENT } from "../../../native/linux/errno.ts";
-import { AT_FDCWD, AT_REMOVEDIR } from "../../../native/linux/fd.ts";
-import { SYS_unlinkat } from "../../../native/linux/nr.ts";
-import { stat } from "../../../native/linux/stat.ts";
-import { SysError, tryChange } from "../../../native/linux/syscall.ts";
+import { stat, tryRmdir } from "../../../native/linux/stat.ts";
+import { SysError } from "../../../native/linux/syscall.ts";
 import { explain, explainBusy } from "./explain.ts";
 import { subtree } from "./files.ts";
 import { everyHierarchy } from "./layout.ts";
@@ -56,7 +54,7 @@ function isEmpty(group: Group, hierarchy: Hierarchy, recursive: boolean): boolea
 function removeFolder(group: Group, hierarchy: Hierarchy, patience: number): boolean {
 	const folder = folderIn(group, hierarchy);
 	for (let pause = 0.001; ; pause *= 2) {
-		const result = tryChange("rmdir", SYS_unlinkat, AT_FDCWD, folder, AT_REMOVEDIR);
+		const result = tryRmdir(folder);
 		if (result >= 0 || result === -ENOENT) return true;
 		if (result !== -EBUSY) throw explain(new SysError("rmdir", -result, folder), group, hierarchy);
 		/* The last process has ended, but is not reaped yet or still on its way out. */

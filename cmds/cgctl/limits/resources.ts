@@ -4,8 +4,9 @@
  *
  * A member of a wrong type is an error that names it; one that nothing here can express is named on standard error.
  */
-import * as host from "#host";
+
 import { readAll, readFile } from "../../../native/linux/fd.ts";
+import { decode } from "../../../native/linux/text.ts";
 import { camel, notA } from "../../common/command-line/options.ts";
 import { fail, show } from "../../common/errors.ts";
 import { checkKey, pageSizeName } from "./read.ts";
@@ -22,7 +23,7 @@ export interface Resources {
 /** Reads the file, or standard input for `-`. */
 export function readResources(path: string): Resources {
 	if (path === "") notA("--resources", path, "a file");
-	const text = path === "-" ? host.decode(readAll(0)) : readFile(path);
+	const text = path === "-" ? decode(readAll(0)) : readFile(path);
 	let resources: unknown;
 	try {
 		resources = JSON.parse(text);

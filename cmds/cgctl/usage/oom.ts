@@ -7,15 +7,13 @@
  *
  * The first line (Linux 5.0) is rate-limited, the second is not, but names no cgroup.
  */
-import * as host from "#host";
-import { O_NONBLOCK, O_RDONLY, open } from "../../../native/linux/fd.ts";
-import { SYS_lseek, SYS_read } from "../../../native/linux/nr.ts";
-import { SysError, tryCall } from "../../../native/linux/syscall.ts";
+
+import { EPIPE } from "../../../native/linux/errno.ts";
+import { lseek, O_NONBLOCK, O_RDONLY, open, read, SEEK_END } from "../../../native/linux/fd.ts";
+import { SysError } from "../../../native/linux/syscall.ts";
+import { decode } from "../../../native/linux/text.ts";
 import { folderOf, type Group } from "../group/path.ts";
 import { keyed, readIn } from "../group/read.ts";
-
-const SEEK_END = 2;
-const EPIPE = 32;
 
 export interface OomKill {
 	pid: number;
@@ -29,7 +27,7 @@ export interface OomKill {
 export function openKernelLog(): number | undefined {
 	try {
 		const fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
-		tryCall("lseek", SYS_lseek, fd, 0, SEEK_END);
+		lseek(fd, 0, SEEK_END);
 		return fd;
 	} catch (error) {
 		if (error instanceof SysError) return undefined;
@@ -42,11 +40,18 @@ function newLines(fd: number): string[] {
 	const lines: string[] = [];
 	const bytes = new Uint8Array(8192);
 	for (;;) {
-		const length = tryCall("read", SYS_read, fd, bytes, bytes.length);
-		/* Records were overwritten before they were read: the next read goes on behind them. */
-		if (length === -EPIPE) continue;
-		if (length <= 0) return lines;
-		const record = host.decode(bytes, 0, length);
+		let length: number;
+		try {
+			length = read(fd, bytes);
+		} catch (error) {
+			/* Records were overwritten before they were read: the next read goes on behind them. */
+			if (error instanceof SysError && error.errno === EPIPE) continue;
+			/* EAGAIN: there are no more. */
+			if (error instanceof SysError) return lines;
+			throw error;
+		}
+		if (length === 0) return lines;
+		const record = decode(bytes, 0, length);
 		lines.push(record.slice(record.indexOf(";") + 1).split("\n")[0] as string);
 	}
 }

@@ -1,9 +1,9 @@
 /** What a program used between its start and its end: the difference of its cgroup's counters. Seconds and bytes. */
 
-import * as host from "#host";
-import { O_RDONLY, O_RDWR, open } from "../../../native/linux/fd.ts";
-import { SYS_getrusage, SYS_pread64, SYS_write } from "../../../native/linux/nr.ts";
-import { SysError, tryCall } from "../../../native/linux/syscall.ts";
+import { O_RDONLY, O_RDWR, open, pread, write } from "../../../native/linux/fd.ts";
+import { getrusage, RUSAGE_CHILDREN } from "../../../native/linux/rlimit.ts";
+import { SysError } from "../../../native/linux/syscall.ts";
+import { decode } from "../../../native/linux/text.ts";
 import { folderOf, type Group } from "../group/path.ts";
 import { readIn } from "../group/read.ts";
 import { cpuUsage, type IoUsage, ioUsage, memoryUsage, pidsUsage } from "./usage.ts";
@@ -12,8 +12,6 @@ export interface Stats {
 	/** The facts at the end, for JSON. */
 	end(): Record<string, unknown>;
 }
-
-const RUSAGE_CHILDREN = -1;
 
 /** Remembers the counters as they are now. `isNew`: the cgroup was just made, so its peaks are the program's own. */
 export function beginStats(group: Group, isNew: boolean): Stats {
@@ -87,7 +85,7 @@ function openPeak(group: Group): { fd: number; isOwn: boolean } | undefined {
 	for (const flags of [O_RDWR, O_RDONLY]) {
 		try {
 			const fd = open(path, flags);
-			return { fd, isOwn: flags === O_RDWR && tryCall("write", SYS_write, fd, "reset", 5) > 0 };
+			return { fd, isOwn: flags === O_RDWR && resets(fd) };
 		} catch (error) {
 			if (!(error instanceof SysError)) throw error;
 		}
@@ -95,15 +93,22 @@ function openPeak(group: Group): { fd: number; isOwn: boolean } | undefined {
 	return undefined;
 }
 
-function readPeak(fd: number): number {
-	const bytes = new Uint8Array(32);
-	return Number(host.decode(bytes, 0, Math.max(0, tryCall("pread64", SYS_pread64, fd, bytes, bytes.length, 0))).trim());
+function resets(fd: number): boolean {
+	try {
+		write(fd, "reset");
+		return true;
+	} catch (error) {
+		if (error instanceof SysError) return false;
+		throw error;
+	}
 }
 
-/** The resident size of the largest process that was waited for, in bytes: man 2 getrusage, ru_maxrss (KiB) at offset 32. */
-function largestChild(): number | undefined {
-	const usage = new Uint8Array(144);
-	return tryCall("getrusage", SYS_getrusage, RUSAGE_CHILDREN, usage) < 0
-		? undefined
-		: new DataView(usage.buffer).getUint32(32, true) * 1024;
+function readPeak(fd: number): number {
+	const bytes = new Uint8Array(32);
+	return Number(decode(bytes, 0, pread(fd, bytes, 0)).trim());
+}
+
+/** The resident size of the largest process that was waited for, in bytes. */
+function largestChild(): number {
+	return getrusage(RUSAGE_CHILDREN).ru_maxrss * 1024;
 }

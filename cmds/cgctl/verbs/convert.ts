@@ -8,9 +8,9 @@
  * or lines of `KEY=VALUE`, `KEY: VALUE` (cgget, cgsnapshot) or `KEY VALUE`, for one cgroup or after a line `NAME:`.
  */
 
-import * as host from "#host";
 import { readAll, readFile } from "../../../native/linux/fd.ts";
 import { exit } from "../../../native/linux/process.ts";
+import { decode } from "../../../native/linux/text.ts";
 import { notA } from "../../common/command-line/options.ts";
 import { print, warn } from "../../common/command-line/tool.ts";
 import { fail, UsageError } from "../../common/errors.ts";
@@ -33,7 +33,7 @@ export function convert(line: { options: { as?: string; weightFormula?: string }
 	if (operands[0] === "") throw new UsageError('convert: "": not a file');
 	const words = readWords(options.as ?? "v2");
 	const formula = parseFormula(options.weightFormula);
-	const text = operands[0] === undefined || operands[0] === "-" ? host.decode(readAll(0)) : readFile(operands[0]);
+	const text = operands[0] === undefined || operands[0] === "-" ? decode(readAll(0)) : readFile(operands[0]);
 	const groups = parseConfiguration(text);
 	if (groups.length === 0) fail("no cgroup's settings in it", "cgconfig.conf, or lines of KEY=VALUE");
 	let isWhole = true;

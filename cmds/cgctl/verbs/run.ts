@@ -1,6 +1,5 @@
-import * as host from "#host";
 import { ENOENT, ENOTDIR } from "../../../native/linux/errno.ts";
-import { execvp } from "../../../native/linux/process.ts";
+import { environ, execvp } from "../../../native/linux/process.ts";
 import { strerror } from "../../../native/linux/strerror.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
@@ -68,7 +67,7 @@ export function enterGroup(group: Group, options: RunOptions, limits: Limits) {
 /** Becomes the program. Fails as a shell does: 127 if there is none, 126 if it cannot be executed. */
 export function execute(argv: string[]): never {
 	try {
-		return execvp(argv, host.environ());
+		return execvp(argv, environ());
 	} catch (error) {
 		if (!(error instanceof SysError)) throw error;
 		return fail(
