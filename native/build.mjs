@@ -19,6 +19,7 @@ import * as esbuild from "esbuild";
 import { execa } from "execa";
 import { engine, isFresh } from "./engine.mjs";
 import * as ownParts from "./parts.mjs";
+import { makeSeccompDefault } from "./seccomp-default.mjs";
 import { intrinsicsOf, split } from "./split.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -146,7 +147,7 @@ async function chooseTools({ folder, bin }) {
 
 try {
 	const made = engine(variant, flags.has("--glibc"), process.env.TSBOX_QUICKJS || undefined);
-	const [objects, compiler] = await Promise.all([made.objects(), made.bytecode()]);
+	const [objects, compiler] = await Promise.all([made.objects(), made.bytecode(), makeSeccompDefault()]);
 	mkdirSync(made.bin, { recursive: true });
 	for (const tool of await chooseTools(made)) await buildTool(tool, made, objects, compiler);
 } catch (error) {

@@ -52,8 +52,8 @@ export function values(headers: string, expressions: string[], flags: string[] =
 }
 
 /** The macros that headers define: name and text. */
-export function macros(headers: string): Map<string, string> {
-	const { stdout } = spawnSync("gcc", ["-x", "c", "-D_GNU_SOURCE", "-E", "-dM", "-"], { input: headers, encoding: "utf8" });
+export function macros(headers: string, flags: string[] = []): Map<string, string> {
+	const { stdout } = spawnSync("gcc", ["-x", "c", "-D_GNU_SOURCE", ...flags, "-E", "-dM", "-"], { input: headers, encoding: "utf8" });
 	return new Map([...stdout.matchAll(/^#define (\w+) (.*)$/gm)].map(([, name, text]) => [name as string, text as string]));
 }
 

@@ -16,11 +16,12 @@ export const testPackages = [
 	...["busybox-static", "tar"], // root file systems
 	...["qemu-system-x86", "kmod", "xz-utils", "zstd"], // test/vm
 	...["dmsetup", "thin-provisioning-tools", "e2fsprogs", "xfsprogs", "udev"], // in guests, for tsdmthin: independent readers, file systems
+	...["python3-seccomp", "linux-libc-dev-armhf-cross"], // libseccomp's filters beside ours; the numbers of 32-bit arm's calls
 	...["shellcheck", "git"],
 ];
 
 /** For `npm run bench`. */
-export const benchPackages = [...buildPackages, "hyperfine", "tini", "dumb-init", "util-linux", "cgroup-tools", "bubblewrap"];
+export const benchPackages = [...buildPackages, "hyperfine", "tini", "dumb-init", "util-linux", "cgroup-tools", "bubblewrap", "crun"];
 
 /** For `npm run bench -- proxy` and test/peers: the proxies that tsportproxy is compared with (docker-proxy is in docker.io). */
 export const proxyPackages = ["docker.io", "socat", "nftables", "iproute2", "curl", "conntrack"];

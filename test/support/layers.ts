@@ -36,7 +36,8 @@ export async function importsOf(root: string, files: string[]): Promise<Imports>
 	return { values, types };
 }
 
-const FLOORS = ["cmds/common/", "native/linux/", "native/host/"];
+/* In build/ are tables that the build made. */
+const FLOORS = ["cmds/common/", "native/linux/", "native/host/", "build/"];
 
 /** The highest floor that a file may import from: its own; the folder of a tool stands above all. */
 function floor(path: string): number {

@@ -23,7 +23,7 @@ const needsCompiler = hasCompiler ? {} : { skip: "there is no gcc" };
 
 /** Sets of headers that go together in one program. What the first does not have is looked for in the next. */
 const HEADERS = [
-	`stddef asm/fcntl asm/ioctls asm/poll asm/resource asm/signal asm/socket asm/stat asm/statfs asm/termbits linux/audit linux/bpf
+	`stddef asm/fcntl asm/ioctls asm/poll asm/resource asm/signal asm/socket asm/stat asm/statfs asm/termbits asm/unistd linux/audit linux/bpf
 	linux/bpf_common linux/capability linux/close_range linux/dqblk_xfs linux/errno linux/eventfd linux/eventpoll linux/falloc
 	linux/fcntl linux/fiemap linux/filter linux/fs linux/fsverity linux/inotify linux/ioprio linux/kcmp linux/keyctl linux/landlock
 	linux/limits linux/loop linux/magic linux/major linux/memfd linux/mount linux/nsfs linux/openat2 linux/pidfd linux/prctl linux/quota
@@ -41,9 +41,14 @@ const HEADERS = [
 /** Constants that have no name of their own in the headers, as C has them. */
 const EXPRESSIONS: Record<string, string> = {
 	ALL_SEALS: "F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE",
+	SECCOMP_DATA_ARCH: "__builtin_offsetof(struct seccomp_data, arch)",
+	SECCOMP_DATA_ARGS: "__builtin_offsetof(struct seccomp_data, args)",
+	SECCOMP_DATA_NR: "__builtin_offsetof(struct seccomp_data, nr)",
+	SECCOMP_DATA_SIZE: "sizeof(struct seccomp_data)",
 	SOCK_FILTER_SIZE: "sizeof(struct sock_filter)",
 	SOCKADDR_STORAGE_SIZE: "sizeof(struct sockaddr_storage)",
 	TERMIOS_SIZE: "sizeof(struct termios)",
+	X32_SYSCALL_BIT: "__X32_SYSCALL_BIT",
 };
 
 /** Constants that the kernel has too, but with another value than the C library, whose value is meant. */
@@ -62,6 +67,12 @@ const NEWER: Record<string, string> = {
 
 /** Constants that are ours. */
 const OURS: Record<string, string> = {
+	ALL_BITS: "seccomp/graph.ts: a mask that changes nothing",
+	FOREIGN: "seccomp/compile.ts: the answer to other architectures' calls",
+	MOST_STATES: "seccomp/graph.ts: when it gives up",
+	NEW_NAMESPACES: "seccomp/default.ts: several CLONE_NEW*",
+	NO_CALL: "seccomp/compile.ts: -1",
+	REACH: "seccomp/assemble.ts: how far a jump goes",
 	LOG_SIZE: "bpf.ts: how much of the verifier's log is kept",
 	DEEPEST: "remove.ts: how many descriptors are held on the way down",
 	HEADER: "sockmsg.ts: the size of struct cmsghdr",

@@ -13,7 +13,7 @@ import { geteuid, setgroups, setresgid, setresuid } from "../../../native/linux/
 import { readFileIfAny } from "../../../native/linux/fd.ts";
 import { PR_CAPBSET_READ, PR_SET_NO_NEW_PRIVS, prctl } from "../../../native/linux/process.ts";
 import { getrlimit, RLIM_INFINITY, setrlimit } from "../../../native/linux/rlimit.ts";
-import { setSeccompFilter } from "../../../native/linux/seccomp.ts";
+import { setSeccompFilter } from "../../../native/linux/seccomp/load.ts";
 import { findUser, parseUser } from "../../common/accounts.ts";
 import { fail, show } from "../../common/errors.ts";
 import type { Limit, Plan } from "./plan.ts";
