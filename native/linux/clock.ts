@@ -13,6 +13,12 @@ export const timespec = /* @__PURE__ */ struct([
 	["tv_nsec", "s64"],
 ]);
 
+/** man 3 timeval: seconds and microseconds. */
+export const timeval = /* @__PURE__ */ struct([
+	["tv_sec", "s64"],
+	["tv_usec", "s64"],
+]);
+
 /** A timespec of so many seconds, with their fraction. */
 export function packTimespec(seconds: number): Uint8Array {
 	const whole = Math.floor(seconds);

@@ -1,4 +1,5 @@
 /** Resource limits: man 2 getrlimit. */
+import { timeval } from "./clock.ts";
 import * as nr from "./nr.ts";
 import { struct } from "./struct.ts";
 import { call, SysError, tryCall } from "./syscall.ts";
@@ -37,12 +38,10 @@ export function setrlimit(resource: number, soft: number, hard: number) {
 	if (result < 0) throw new SysError("setrlimit", -result, RLIMITS[resource]);
 }
 
-/** man 2 getrusage: times are seconds and microseconds, ru_maxrss KiB. */
+/** man 2 getrusage; ru_maxrss is in KiB. */
 export const rusage = /* @__PURE__ */ struct([
-	["ru_utime_sec", "s64"],
-	["ru_utime_usec", "s64"],
-	["ru_stime_sec", "s64"],
-	["ru_stime_usec", "s64"],
+	["ru_utime", timeval],
+	["ru_stime", timeval],
 	["ru_maxrss", "s64"],
 	["ru_ixrss", "s64"],
 	["ru_idrss", "s64"],
