@@ -3,18 +3,16 @@
  * attached.
  */
 import { DT_UNKNOWN, readdirTypes } from "../../../native/linux/dirent.ts";
-import { ENODEV, ENOSYS } from "../../../native/linux/errno.ts";
+import { EINVAL, ENODEV, ENOSYS } from "../../../native/linux/errno.ts";
 import { AT_FDCWD, close, O_DIRECTORY, O_RDONLY, open, readFileIfAny } from "../../../native/linux/fd.ts";
-import { fsopen, mountinfo, tryFsconfig } from "../../../native/linux/mount.ts";
+import { fsmountContext, fsopen, mountinfo, tryCreate, tryFsconfig } from "../../../native/linux/mount.ts";
 import { getpid } from "../../../native/linux/process.ts";
 import { removeTree } from "../../../native/linux/remove.ts";
 import { mkdir, mknod, rename, S_IFCHR, stat, unlinkIfAny } from "../../../native/linux/stat.ts";
 import { strerror } from "../../../native/linux/strerror.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { getxattrIfAny, setxattr } from "../../../native/linux/xattr.ts";
-import { ToolError } from "../../common/errors.ts";
 import { quotaProblem } from "../../common/project-quota.ts";
-import { openOverlay } from "./overlay.ts";
 
 export interface Fact {
 	name: string;
@@ -57,26 +55,30 @@ export function tryFeatures(folder: string): Fact[] {
 
 let count = 0;
 
-/** Mounts lower, upper and work folders, new ones each time, and calls `use` with them and the mount. */
-function tryMount(
-	base: string,
-	options: Record<string, string | true>,
-	use: (mounted: number, upper: string) => void = () => {},
-): string | undefined {
+/** Mounts new lower, upper and work folders, and calls `use` with the mount. Returns why it cannot be. */
+function tryMount(base: string, options: Record<string, string | true>, use: (mounted: number) => void = () => {}): string | undefined {
 	const own = `${base}/${count++}`;
 	for (const path of [own, `${own}/lower`, `${own}/lower/folder`, `${own}/upper`, `${own}/work`]) mkdir(path);
+	const words: [string, string | true][] = [
+		["lowerdir", `${own}/lower`],
+		["upperdir", `${own}/upper`],
+		["workdir", `${own}/work`],
+		...Object.entries(options),
+	];
+	const context = fsopen("overlay");
 	try {
-		const mounted = openOverlay({ lowerdir: [`${own}/lower`], upperdir: `${own}/upper`, workdir: `${own}/work`, options });
-		if (mounted === undefined) return "not tried: this kernel makes no detached overlay mounts (Linux 6.8)";
-		try {
-			use(mounted, `${own}/upper`);
-		} finally {
-			close(mounted);
+		for (const [key, value] of words) {
+			const result = tryFsconfig(context, key, value);
+			if (result < 0) return result === -EINVAL ? "this kernel's overlay does not know it" : strerror(-result);
 		}
+		const made = tryCreate(context);
+		if (made < 0) return strerror(-made);
+		const mounted = fsmountContext(context);
+		use(mounted);
+		close(mounted);
 		return undefined;
-	} catch (error) {
-		if (error instanceof ToolError || error instanceof SysError) return error.message.replace(/^mount overlay: |^overlay: /, "");
-		throw error;
+	} finally {
+		close(context);
 	}
 }
 

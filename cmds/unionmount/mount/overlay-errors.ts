@@ -129,10 +129,8 @@ function words(log: string[]): string {
 		.join("; ");
 }
 
-/** What overlay has written to the kernel's log since, if we may read it. */
+/** The last that overlay has written to the kernel's log since, if we may read it. The log's clock and ours differ a little. */
 function kernelWords(since: number): string {
-	return kernelLog()
-		.filter(({ time, text }) => time >= since - 0.01 && text.startsWith("overlayfs: ") && !text.includes(PROBE))
-		.map(({ text }) => text.slice(11))
-		.join("; ");
+	const lines = kernelLog().filter(({ time, text }) => time >= since - 0.5 && text.startsWith("overlayfs: ") && !text.includes(PROBE));
+	return lines[lines.length - 1]?.text.slice(11) ?? "";
 }
