@@ -114,6 +114,12 @@ export const tools = {
 	unionmount: {
 		budget: 30_000,
 		parts: [
+			"image/import",
+			"image/import-verb",
+			"image/look",
+			"image/save",
+			"image/unpack",
+			"image/verbs",
 			"layer/check",
 			"layer/create",
 			"layer/diff",

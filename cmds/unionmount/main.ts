@@ -1,5 +1,6 @@
 /** tsunionmount: union mounts, their layers, and images. */
 import { main } from "../common/command-line/tool.ts";
+import { imageCommands } from "./image/verbs.ts";
 import { layerCommands } from "./layer/verbs.ts";
 import { moreMountCommands } from "./mount/more-verbs.ts";
 import { mountCommands } from "./mount/verbs.ts";
@@ -13,5 +14,5 @@ main({
 	],
 	statuses: [["32", "As a helper of mount(8), with SOURCE and TARGET: the mount failed."]],
 	commands: mountCommands(),
-	verbs: () => [...moreMountCommands(), ...layerCommands()],
+	verbs: () => [...moreMountCommands(), ...layerCommands(), ...imageCommands()],
 });

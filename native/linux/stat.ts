@@ -220,3 +220,10 @@ export function freeSpace(fd: number): number {
 	const view = new DataView(bytes.buffer);
 	return getU64(view, 8) * getU64(view, 32);
 }
+
+const AT_SYMLINK_FOLLOW = 0x400;
+
+/** Gives an open file another name: man 2 linkat, by /proc/self/fd, which needs no right of its own. */
+export function linkOpen(fd: number, path: string) {
+	change("linkat", nr.SYS_linkat, AT_FDCWD, `/proc/self/fd/${fd}`, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+}

@@ -5,6 +5,7 @@ import { chmod, chown, mkdir, S_IFDIR, S_IFMT, symlink } from "../../../native/l
 import { print } from "../../common/command-line/tool.ts";
 import { fail, UsageError } from "../../common/errors.ts";
 import { limitFolder } from "../../common/project-quota.ts";
+import { findImage, topLayer } from "../image/store.ts";
 import {
 	chainOf,
 	checkId,
@@ -88,9 +89,18 @@ export interface CreateOptions {
 	hostRoot?: boolean | undefined;
 }
 
+/** A layer, or an image by its name: its topmost layer. */
+function parentLayer(word: string): LayerFacts {
+	const layer = findLayer(word);
+	if (layer) return layer;
+	const image = findImage(word);
+	if (!image) return getLayer(word);
+	return getLayer(topLayer(image) ?? fail(`${word}: an image without layers`));
+}
+
 /** Makes a container's layer, with its -init layer below. Fails, and leaves nothing, if one of both cannot be made. */
 export function createLayer(id: string, options: CreateOptions): LayerFacts {
-	const parent = options.parent === undefined ? undefined : getLayer(options.parent);
+	const parent = options.parent === undefined ? undefined : parentLayer(options.parent);
 	if (parent?.kind === "container")
 		fail(`${parent.id}: is a container's layer`, "`tsunionmount layer commit` makes an image's layer of it");
 	const store = openStore(options.layout ?? parent?.layout ?? "overlay2");

@@ -1,0 +1,99 @@
+/** The option tables of `image ...`. */
+import { options } from "../../common/command-line/options.ts";
+import { type Command, command } from "../../common/command-line/tool.ts";
+import { size } from "../../common/units.ts";
+import { jsonOption } from "../layer/options.ts";
+import { importVerb } from "./import-verb.ts";
+import { inspectVerb, lsVerb, mountVerb, rmVerb, tagVerb } from "./look.ts";
+import { platform } from "./platform.ts";
+import { saveVerb } from "./save.ts";
+
+const platformOption = options([
+	{ long: "platform", value: "OS/ARCH", parse: platform, help: "of an image for several machines: linux/arm64; this machine's otherwise" },
+]);
+
+export function imageCommands(): Command[] {
+	return [
+		command({
+			name: "image import",
+			alias: "image load",
+			summary: "take images from an archive of docker save, or an OCI layout",
+			operands: "[FILE|FOLDER|-]",
+			options: options([
+				{ long: "name", short: "n", value: "NAME", repeat: true, help: "the image's name, in place of those that it comes with" },
+				...platformOption,
+				{ long: "max-size", value: "SIZE", parse: size, help: "refuse an archive whose files come to more" },
+			]),
+			details: [
+				"Digest and size of each blob, and the digest of each layer's archive (its diffID), are compared before a layer gets its name. The archives are kept as they came, so that save and push give the same digests.",
+			],
+			examples: [
+				["docker save web | tsunionmount image import", "from Docker"],
+				["skopeo copy docker://debian:12 oci:d:12; tsunionmount image import -n debian:12 d", "from an OCI layout"],
+			],
+			run(line) {
+				importVerb(line);
+			},
+		}),
+		command({
+			name: "image ls",
+			alias: "image list",
+			summary: "list the images",
+			operands: "",
+			options: options([
+				{ long: "quiet", short: "q", help: "IDs only" },
+				{ long: "no-trunc", help: "whole IDs" },
+				{ long: "digests", help: "the digests of the manifests too" },
+				...jsonOption,
+			]),
+			run(line) {
+				lsVerb(line);
+			},
+		}),
+		command({
+			name: "image inspect",
+			summary: "show images as JSON: config, layers, digests",
+			operands: "IMAGE...",
+			options: options([]),
+			run(line) {
+				inspectVerb(line);
+			},
+		}),
+		command({
+			name: "image tag",
+			summary: "give an image another name",
+			operands: "IMAGE NAME",
+			options: options([]),
+			run(line) {
+				tagVerb(line);
+			},
+		}),
+		command({
+			name: "image rm",
+			summary: "remove images, or their names",
+			operands: "IMAGE...",
+			options: options([{ long: "force", short: "f", help: "all names of an image given by its ID; no error for one that is not there" }]),
+			run(line) {
+				rmVerb(line);
+			},
+		}),
+		command({
+			name: "image mount",
+			summary: "mount an image read-only",
+			operands: "IMAGE TARGET",
+			options: options([]),
+			run(line) {
+				mountVerb(line);
+			},
+		}),
+		command({
+			name: "image save",
+			summary: "write images as an archive that docker load and skopeo read",
+			operands: "IMAGE...",
+			options: options([{ long: "output", short: "o", value: "FILE", help: "instead of standard output" }]),
+			run(line) {
+				saveVerb(line);
+			},
+		}),
+	];
+}
