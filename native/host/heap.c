@@ -13,8 +13,24 @@
 
 #define HEADER 8
 #define LARGE (64u << 10)
-#define CHUNK (256u << 10) /* touched, and so resident, only as far as it is used */
+#define CHUNK (256u << 10) /* resident only as far as it is used, but for the rest of a STEP */
 #define CLASSES 64
+
+/*
+ * A page that is touched for the first time costs a fault; many that the kernel makes ready in one call cost little more than one.
+ * FIRST is what every tool uses before it reads its command line; from there on STEP bytes are made ready at a time: more would
+ * be memory that an idle tool holds for nothing.
+ */
+#ifndef FIRST
+#define FIRST (192u << 10)
+#endif
+#ifndef STEP
+#define STEP (32u << 10)
+#endif
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14: elsewhere the call fails, and pages come one by one */
+#define MADV_POPULATE_WRITE 23
+#endif
+#define PAGE 4096u
 
 struct block {
     uint64_t size;
@@ -22,7 +38,10 @@ struct block {
 };
 
 static struct block *free_blocks[CLASSES];
-static uint8_t *arena, *arena_end;
+static uint8_t *arena, *arena_end, *arena_ready;
+/* The chunks, for heap_own; what comes after these is copied page by page. */
+static uint8_t *chunks[16];
+static unsigned chunk_count;
 
 /* The class of a size, and the size that all of that class have. */
 static unsigned size_class(size_t size, size_t *rounded)
@@ -45,18 +64,43 @@ static void *map(size_t size)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
+/* Makes the arena's pages ready up to `end` and a little further. */
+static void make_ready(const uint8_t *end, size_t step)
+{
+    size_t left = arena_end - arena_ready;
+
+    if (step < (size_t)(end - arena_ready))
+        step = (end - arena_ready + PAGE - 1) & -PAGE;
+    if (step > left)
+        step = left;
+    madvise(arena_ready, step, MADV_POPULATE_WRITE);
+    arena_ready += step;
+}
+
 static struct block *carve(size_t size)
 {
     if (!arena || (size_t)(arena_end - arena) < size + HEADER) { /* the rest of the old chunk is given up */
         uint8_t *chunk = map(CHUNK);
         if (!chunk)
             return NULL;
-        arena = chunk;
+        arena = arena_ready = chunk;
         arena_end = chunk + CHUNK;
+        if (chunk_count < sizeof chunks / sizeof *chunks)
+            chunks[chunk_count++] = chunk;
     }
     struct block *block = (struct block *)arena;
     arena += size + HEADER;
+    if (arena > arena_ready)
+        make_ready(arena, chunk_count == 1 && arena_ready == chunks[0] ? FIRST : STEP);
     return block;
+}
+
+void heap_own(void)
+{
+    for (unsigned i = 0; i < chunk_count; i++) {
+        size_t used = chunks[i] + CHUNK == arena_end ? (size_t)(arena - chunks[i]) : CHUNK;
+        madvise(chunks[i], (used + PAGE - 1) & -(size_t)PAGE, MADV_POPULATE_WRITE);
+    }
 }
 
 static void *take(JSMallocState *state, size_t size)

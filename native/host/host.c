@@ -154,6 +154,14 @@ static uint8_t *view_bytes(JSContext *ctx, JSValueConst value, size_t *length)
 
 /* ---- The interface ---- */
 
+/* What a new process does first. */
+static void own_memory(void)
+{
+#ifndef TSBOX_LIBC_HEAP
+    heap_own();
+#endif
+}
+
 static JSValue host_syscall(JSContext *ctx, JSValueConst this, int count, JSValueConst *values)
 {
     long argument[7] = { 0 };
@@ -194,6 +202,8 @@ static JSValue host_syscall(JSContext *ctx, JSValueConst this, int count, JSValu
     result = syscall(argument[0], argument[1], argument[2], argument[3], argument[4], argument[5], argument[6]);
     if (result == -1)
         result = -errno;
+    if (result == 0 && argument[0] == SYS_clone3)
+        own_memory();
 done:
     while (held > 0)
         JS_FreeCString(ctx, strings[--held]);
@@ -207,6 +217,8 @@ fail:
 static JSValue host_fork(JSContext *ctx, JSValueConst this, int count, JSValueConst *values)
 {
     pid_t pid = fork();
+    if (pid == 0)
+        own_memory();
     return JS_NewInt32(ctx, pid < 0 ? -errno : pid);
 }
 
