@@ -104,6 +104,7 @@ export const tools = {
 			"held/list",
 			"ls/ls",
 			"persist",
+			"container/child",
 			"container/run",
 			"held/start",
 			"unshare",
