@@ -117,6 +117,7 @@ export const tools = {
 		parts: [
 			"image/import-verb",
 			"image/look",
+			"image/pull",
 			"image/save",
 			"image/verbs",
 			"layer/check",

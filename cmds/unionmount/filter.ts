@@ -27,17 +27,25 @@ export interface Running {
 	name: string;
 }
 
-/** Starts a child with these standard streams; nothing else is open in it. */
-export function start(path: string, args: string[], input: number, output: number, errors = 2, environment: string[] = []): Running {
+/** Starts a child with these standard streams, and `more` as 3 and so on; nothing else is open in it. */
+export function start(
+	path: string,
+	args: string[],
+	input: number,
+	output: number,
+	errors = 2,
+	environment: string[] = [],
+	more: number[] = [],
+): Running {
 	const pid = fork();
 	if (pid === 0) {
 		try {
 			/* Out of the way of 0 to 2 first. */
-			const streams = [dup(input, 10), dup(output, 10), dup(errors, 10)];
+			const streams = [input, output, errors, ...more].map((fd) => dup(fd, 20));
 			streams.forEach((fd, i) => {
 				dup2(fd, i);
 			});
-			closeRange(3);
+			closeRange(streams.length);
 			execve(path, [path, ...args], ["PATH=/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C", ...environment]);
 		} catch {
 			exit(127);

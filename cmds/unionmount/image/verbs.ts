@@ -6,11 +6,14 @@ import { jsonOption } from "../layer/options.ts";
 import { importVerb } from "./import-verb.ts";
 import { inspectVerb, lsVerb, mountVerb, rmVerb, tagVerb } from "./look.ts";
 import { platform } from "./platform.ts";
+import { pullVerb, pushVerb } from "./pull.ts";
 import { saveVerb } from "./save.ts";
 
 const platformOption = options([
 	{ long: "platform", value: "OS/ARCH", parse: platform, help: "of an image for several machines: linux/arm64; this machine's otherwise" },
 ]);
+
+const insecureOption = options([{ long: "insecure", help: "without TLS, as for localhost always", rare: true }]);
 
 export function imageCommands(): Command[] {
 	return [
@@ -33,6 +36,27 @@ export function imageCommands(): Command[] {
 			],
 			run(line) {
 				importVerb(line);
+			},
+		}),
+		command({
+			name: "image pull",
+			summary: "fetch an image from a registry",
+			operands: "NAME[:TAG|@DIGEST]",
+			options: options([...platformOption, ...insecureOption]),
+			details: [
+				"curl does the transfers, so its proxies and certificates hold. Passwords are taken from docker's config.json (auths) or podman's auth.json. Every byte is checked against its digest before it is unpacked; what broke off is gone on with, also by another pull.",
+			],
+			run(line) {
+				pullVerb(line);
+			},
+		}),
+		command({
+			name: "image push",
+			summary: "send an image to a registry",
+			operands: "IMAGE [NAME]",
+			options: options([...insecureOption]),
+			run(line) {
+				pushVerb(line);
 			},
 		}),
 		command({
