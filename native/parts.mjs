@@ -94,7 +94,7 @@ export const tools = {
 		],
 	},
 	unshare: {
-		budget: 40_000,
+		budget: 41_000,
 		parts: [
 			"enter/enter",
 			"family",
@@ -109,6 +109,12 @@ export const tools = {
 			"container/child",
 			"container/run",
 			"held/start",
+			"seccomp/check",
+			"seccomp/compile",
+			"seccomp/explain",
+			"seccomp/policy-file",
+			"seccomp/source",
+			"native/linux/seccomp/default-words",
 			"unshare",
 			"verbs",
 			"held/wait",

@@ -37,6 +37,7 @@ import { writeOwnIdMaps, writeSetgroups } from "../idmap.ts";
 import { isOutsideOfRoot, leaveKeyring } from "../inside.ts";
 import { writeTimeOffsets } from "../namespaces.ts";
 import { execute } from "../program.ts";
+import type { FilterSource } from "../seccomp/source.ts";
 import { applyIdentity, findIdentity, type Identity, raiseLimits, restrict, setLimits } from "./credentials.ts";
 import { makeTerminal } from "./dev.ts";
 import { mountInside, openSources } from "./mounts.ts";
@@ -52,8 +53,8 @@ export interface Birth {
 	report: number;
 	/** What the program's standard streams are to be; undefined to keep ours. */
 	stdio: (number | undefined)[];
-	/** The seccomp filter's program. */
-	filter: Uint8Array | undefined;
+	/** The seccomp filter, which depends on the capabilities. */
+	filter: FilterSource | undefined;
 	/** The signal mask that the program is to have. */
 	mask: Uint8Array;
 }
@@ -250,10 +251,10 @@ function launch(plan: Plan, birth: Birth, { argv, environment, identity, umask: 
 	setDumpable(false);
 	umask(mask);
 	raiseLimits(plan.limits);
-	applyIdentity(plan, identity);
+	const filter = applyIdentity(plan, identity, birth.filter);
 	dieWithParent(birth);
 	sigprocmask(SIG_SETMASK, birth.mask);
 	setLimits(plan.limits);
-	restrict(plan, birth.filter);
+	restrict(plan, filter);
 	execute(argv, environment, plan.argv0);
 }

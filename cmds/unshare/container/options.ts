@@ -34,9 +34,9 @@ export const sandboxOptions = options([
 	{ long: "no-new-privs", group, help: "no set-user-ID or file capabilities from here on", rare: true },
 	{
 		long: "seccomp",
-		value: "FD|FILE",
+		value: "default|FILE|FD",
 		group,
-		help: "a seccomp filter (array of struct sock_filter); implies --no-new-privs",
+		help: "a seccomp policy: Docker's default, one in JSON (OCI's or Docker's form), or a program (array of struct sock_filter), which implies --no-new-privs",
 		rare: true,
 	},
 	{ long: "rlimit", value: "NAME=SOFT[:HARD]", repeat: true, group, help: "a resource limit, e.g. nofile=1024:4096", rare: true },

@@ -3,17 +3,19 @@
 import { CAP_SETUID, capget } from "../../../native/linux/capability.ts";
 import { geteuid } from "../../../native/linux/credential.ts";
 import { EBADF } from "../../../native/linux/errno.ts";
-import { close, dup, isOpen, O_APPEND, O_CREAT, O_RDONLY, O_WRONLY, open, pipe, read, readAll, write } from "../../../native/linux/fd.ts";
+import { close, dup, isOpen, O_APPEND, O_CREAT, O_RDONLY, O_WRONLY, open, pipe, read, write } from "../../../native/linux/fd.ts";
 import { CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWUSER, cloneFlagNames, setns } from "../../../native/linux/namespace.ts";
 import { clone, exit, exitStatus, fork, PR_SET_DUMPABLE, pidfdGetfd, pidfdSendSignal, prctl, wait } from "../../../native/linux/process.ts";
 import { SIGKILL } from "../../../native/linux/signal.ts";
 import { dryRun, SysError } from "../../../native/linux/syscall.ts";
 import { decode } from "../../../native/linux/text.ts";
+import { warn } from "../../common/command-line/tool.ts";
 import { fail } from "../../common/errors.ts";
 import type { Failure } from "../../common/sandbox-state.ts";
 import { writeState } from "../../common/state.ts";
 import { runNewIdMap, writeIdMapsOf } from "../idmap.ts";
 import { keepNamespaces } from "../persist.ts";
+import { filterSource } from "../seccomp/source.ts";
 import { beChild } from "./child.ts";
 import type { Joined, Plan } from "./plan.ts";
 import { type Ready, type Report, thrown } from "./report.ts";
@@ -40,18 +42,6 @@ export function openStdio(plan: Plan): (number | undefined)[] {
 	});
 }
 
-function readFilter(text: string | undefined): Uint8Array | undefined {
-	if (text === undefined) return undefined;
-	const fd = /^\d{1,7}$/.test(text) ? Number(text) : open(text, O_RDONLY);
-	try {
-		return readAll(fd, 1 << 20);
-	} catch (error) {
-		throw error instanceof SysError ? new SysError(error.call, error.errno, `--seccomp ${text}`) : error;
-	} finally {
-		close(fd);
-	}
-}
-
 /**
  * Enters the namespaces that are to be shared: the container's process inherits them. Who is in there already must not
  * look into this process, nor into the new one from its birth on (CVE-2016-9962).
@@ -70,7 +60,7 @@ function join(joined: Joined[]) {
  * `mask` is the signal mask that the program is to have.
  */
 export function begin(plan: Plan, stdio: (number | undefined)[], mask: Uint8Array): Box {
-	const filter = readFilter(plan.seccomp);
+	const filter = plan.seccomp === undefined ? undefined : filterSource(plan.seccomp, (line) => warn("tsunshare", line));
 	join(plan.joined);
 	const go = pipe();
 	const report = pipe();

@@ -154,7 +154,7 @@ export function readPlan({ options, ordered, operands }: SandboxLine): Plan {
 		capDrop: capabilityNames(options.capDrop, "--cap-drop"),
 		capAdd: capabilityNames(options.capAdd, "--cap-add"),
 		keepCaps: options.keepCaps === true,
-		noNewPrivs: options.noNewPrivs === true || options.seccomp !== undefined,
+		noNewPrivs: options.noNewPrivs === true,
 		seccomp: options.seccomp,
 		limits: (options.rlimit ?? []).map(readLimit),
 		tty: options.tty === true,
