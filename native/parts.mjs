@@ -30,7 +30,7 @@ export const tools = {
 	},
 	portproxy: {
 		budget: 60_000,
-		parts: ["docker-proxy", "holder"],
+		parts: ["docker-proxy", "holder", "verbs/doctor", "verbs/leave", "verbs/ls", "verbs/publish", "verbs/run"],
 	},
 	cgctl: {
 		budget: 42_000,
