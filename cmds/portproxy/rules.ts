@@ -23,12 +23,44 @@ export function translatedFamilies({ hostAddress }: Published, { address, addres
 	return (["ip", "ip6"] as const).filter((family) => isWanted(family) && (family === "ip" ? address : address6) !== undefined);
 }
 
-/** All elements of a list of published ports. */
+/** The elements that translate a list of published ports. */
 export function elementsFor(ports: Published[], destination: Destination): Element[] {
 	return ports.flatMap((published) => {
 		const elements = translatedFamilies(published, destination).flatMap((family) => translation(family, published, destination));
-		return isLoopback(published.hostAddress) && !destination.inside ? [...elements, guard(published)] : elements;
+		const isGuarded = ["127.0.0.1", "::1"].includes(published.hostAddress) && !destination.inside;
+		return isGuarded ? [...elements, guard(published)] : elements;
 	});
+}
+
+/**
+ * The elements that let the ports of a container through, of those of its ports that `others` do not let through already: a
+ * port may be published at several of this machine's, and elements of a set do not overlap.
+ */
+export function allowedFor(ports: Published[], others: Published[], destination: Destination): Element[] {
+	const elements: Element[] = [];
+	for (const family of ["ip", "ip6"] as const)
+		for (const proto of ["tcp", "udp", "sctp"] as const) {
+			const numbers = (list: Published[]) =>
+				list
+					.filter((published) => published.proto === proto && translatedFamilies(published, destination).includes(family))
+					.flatMap(({ port, count }) => Array.from({ length: count }, (_, i) => port + i));
+			const known = new Set(numbers(others));
+			const wanted = [...new Set(numbers(ports))].filter((port) => !known.has(port)).sort((a, b) => a - b);
+			const to = (family === "ip" ? destination.address : destination.address6) as string;
+			for (const [first, count] of runsOf(wanted)) elements.push({ family, set: "published", key: [to, proto, formatRange(first, count)] });
+		}
+	return elements;
+}
+
+/** Sorted numbers as runs: the first, and how many follow each other. */
+function runsOf(numbers: number[]): [first: number, count: number][] {
+	const runs: [number, number][] = [];
+	for (const number of numbers) {
+		const last = runs[runs.length - 1];
+		if (last && last[0] + last[1] === number) last[1]++;
+		else runs.push([number, 1]);
+	}
+	return runs;
 }
 
 /** What is published at a loopback address must not come from a neighbour who writes that address on his packets. */
@@ -41,12 +73,10 @@ function translation(family: FirewallFamily, published: Published, destination: 
 	const to = (family === "ip" ? destination.address : destination.address6) as string;
 	const isAny = hostAddress === "" || hostAddress === "0.0.0.0" || hostAddress === "::";
 	const at = isAny ? ALL[family] : hostAddress;
-	const allowed: Element = { family, set: "published", key: [to, proto, formatRange(port, count)] };
 	/* The port stays: one element, however many there are. */
-	if (hostPort === port) return [{ family, set: "dnat-address", key: [at, proto, formatRange(hostPort, count)], value: [to] }, allowed];
-	const single = Array.from(
+	if (hostPort === port) return [{ family, set: "dnat-address", key: [at, proto, formatRange(hostPort, count)], value: [to] }];
+	return Array.from(
 		{ length: count },
 		(_, i): Element => ({ family, set: "dnat-port", key: [at, proto, String(hostPort + i)], value: [to, String(port + i)] }),
 	);
-	return [...single, allowed];
 }

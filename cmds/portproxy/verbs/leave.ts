@@ -1,13 +1,14 @@
 /** leave, rm, unpublish: the inverse of publish. */
 import { fail, show, UsageError } from "../../common/errors.ts";
-import { removeElements } from "../../common/firewall/change.ts";
+import { addElements, removeElements } from "../../common/firewall/change.ts";
+import type { Element } from "../../common/firewall/elements.ts";
 import { isName } from "../../common/state.ts";
 import { ask } from "../control.ts";
 import { forgetFlows } from "../flows.ts";
 import { removeIptables } from "../iptables.ts";
-import { firewallName, publicationFolder, servedPublication, writePublication } from "../publication.ts";
+import { firewallName, type Publication, publicationFolder, readPublication, servedPublication, writePublication } from "../publication.ts";
 import { putAway } from "../put-away.ts";
-import { elementsFor } from "../rules.ts";
+import { allowedFor, elementsFor } from "../rules.ts";
 import { formatHost, type Published, parseSpec, type Spec } from "../spec.ts";
 
 export function leave({ operands }: { operands: string[] }) {
@@ -30,8 +31,7 @@ export function unpublish({ operands }: { operands: string[] }) {
 			fail(`${name}: ${words[specs.indexOf(spec)]}: not published`, `published: ${publication.ports.map(formatHost).join(" ")}`);
 	const ports = publication.ports.filter((published) => !isWanted(published));
 	if (ports.length === 0) return putAway(name);
-	const elements = elementsFor(removed, publication.destination).map((element) => JSON.stringify(element));
-	removeElements(firewallName(name), (element) => elements.includes(JSON.stringify(element)));
+	takeBack(name, removed, ports, publication);
 	const ranges = removed.flatMap(({ hostPort, port, count }) => Array.from({ length: count }, (_, i) => [hostPort + i, port + i]));
 	removeIptables(name, (rule) =>
 		ranges.some(([hostPort, port]) => rule.includes("DNAT") && rule.includes(String(hostPort)) && rule.join(" ").endsWith(`:${port}`)),
@@ -39,6 +39,16 @@ export function unpublish({ operands }: { operands: string[] }) {
 	writePublication(name, { ...publication, ports });
 	ask(`${publicationFolder(name)}/control`, { remove: removed });
 	forgetFlows(removed);
+}
+
+/** Takes the elements of some ports out; what lets a container's port through stays while another port leads to it. */
+function takeBack(name: string, removed: Published[], rest: Published[], { destination, nat }: Publication) {
+	if (nat !== "nft") return;
+	const gone = new Set(elementsFor(removed, destination).map((element) => JSON.stringify(element)));
+	const isLet = (element: Element) => element.set === "published";
+	removeElements(firewallName(name), (element) => isLet(element) || gone.has(JSON.stringify(element)));
+	const allowed = allowedFor(rest, [], destination);
+	if (allowed.length > 0) addElements(firewallName(name), allowed, readPublication(name)?.owner);
 }
 
 /** A spec names a whole range as it was published; its address only where one is given. */

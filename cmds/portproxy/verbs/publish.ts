@@ -29,7 +29,7 @@ import {
 	writePublication,
 } from "../publication.ts";
 import { putAway } from "../put-away.ts";
-import { elementsFor } from "../rules.ts";
+import { allowedFor, elementsFor } from "../rules.ts";
 import { choicesOf, formatHost, formatRange, joinRanges, type Published, parseSpec, type Spec } from "../spec.ts";
 
 export function publish({ options, operands }: { options: PublishGiven; operands: string[] }) {
@@ -169,7 +169,8 @@ function endProxy(owner: { pid: number; start: number }) {
 function translate(name: string, nat: Nat, ports: Published[], destination: Destination, undo: (() => void)[]) {
 	if (nat === "none" || destination.inside) return;
 	if (nat === "iptables") return addIptables(name, ports, destination);
-	const elements = elementsFor(ports, destination);
+	const before = (isDryRun() ? undefined : readPublication(name))?.ports.slice(0, -ports.length) ?? [];
+	const elements = [...elementsFor(ports, destination), ...allowedFor(ports, before, destination)];
 	if (elements.length === 0) return;
 	const owner = isDryRun() ? undefined : readPublication(name)?.owner;
 	try {
