@@ -94,7 +94,7 @@ export const tools = {
 		],
 	},
 	unshare: {
-		budget: 41_000,
+		budget: 44_000,
 		parts: [
 			"enter/enter",
 			"family",
@@ -103,6 +103,8 @@ export const tools = {
 			"held/inspect",
 			"keep-capabilities",
 			"held/kill",
+			"held/leaving",
+			"container/streams",
 			"held/list",
 			"ls/ls",
 			"persist",

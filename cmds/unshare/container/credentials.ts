@@ -12,7 +12,7 @@ import {
 } from "../../../native/linux/capability.ts";
 import { geteuid, setgroups, setresgid, setresuid } from "../../../native/linux/credential.ts";
 import { readFileIfAny } from "../../../native/linux/fd.ts";
-import { PR_CAPBSET_READ, PR_SET_NO_NEW_PRIVS, prctl } from "../../../native/linux/process.ts";
+import { PR_CAPBSET_READ, PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS, prctl } from "../../../native/linux/process.ts";
 import { getrlimit, RLIM_INFINITY, setrlimit } from "../../../native/linux/rlimit.ts";
 import { type Filter, loadFilter } from "../../../native/linux/seccomp/load.ts";
 import { findUser, parseUser } from "../../common/accounts.ts";
@@ -20,8 +20,6 @@ import { fail, show } from "../../common/errors.ts";
 import type { FilterSource } from "../seccomp/source.ts";
 import { USUAL_CAPABILITIES } from "../usual-capabilities.ts";
 import type { Limit, Plan } from "./plan.ts";
-
-const PR_SET_KEEPCAPS = 8;
 
 /** The program's identity, settled before the root is let go of. */
 export interface Identity {

@@ -9,12 +9,18 @@ export interface FilterSource {
 	isProgram: boolean;
 	/** The filter for a container whose bounding set is that, in capability numbers. */
 	make(capabilities: readonly number[]): Filter;
+	/** What it was made from, for others that are to have the same; undefined for `default`. */
+	bytes?: Uint8Array;
 }
 
 /** Reads what --seccomp names. A policy's warnings go to `warn`. Throws what is wrong with it. */
 export function filterSource(text: string, warn: (line: string) => void): FilterSource {
 	if (text === "default") return { isProgram: false, make: defaultFilter };
-	const bytes = readFilterFile(text, "--seccomp ");
-	if (!isJson(bytes)) return { isProgram: true, make: () => ({ program: bytes, flags: 0 }) };
-	return { isProgram: false, make: policyFilter(bytes, text, warn) };
+	return filterFrom(readFilterFile(text, "--seccomp "), text, warn);
+}
+
+/** A policy or a program by its bytes; `name` is what they are called. */
+export function filterFrom(bytes: Uint8Array, name: string, warn: (line: string) => void): FilterSource {
+	if (!isJson(bytes)) return { isProgram: true, bytes, make: () => ({ program: bytes, flags: 0 }) };
+	return { isProgram: false, bytes, make: policyFilter(bytes, name, warn) };
 }

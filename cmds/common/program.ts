@@ -1,13 +1,22 @@
 /** The program that runs in the end: its environment, its descriptors, its exec, and the wait for it. */
-import { E2BIG, EACCES, ECHILD, ENOENT, ENOEXEC } from "../../native/linux/errno.ts";
-import { closeRangeOnExec, setCloseOnExec } from "../../native/linux/fd.ts";
+import { E2BIG, EACCES, ECHILD, ELOOP, ENOENT, ENOEXEC } from "../../native/linux/errno.ts";
+import {
+	AT_FDCWD,
+	close,
+	closeRange,
+	closeRangeOnExec,
+	O_PATH,
+	openat2,
+	RESOLVE_NO_MAGICLINKS,
+	setCloseOnExec,
+} from "../../native/linux/fd.ts";
 import { type Ended, environ, execvp, exit, getpid, kill, WUNTRACED, wait } from "../../native/linux/process.ts";
 import { SIG_DFL, SIG_UNBLOCK, SIGCONT, SIGKILL, SIGSTOP, setDisposition, sigprocmask, sigset } from "../../native/linux/signal.ts";
 import { statIfAny } from "../../native/linux/stat.ts";
 import { strerror } from "../../native/linux/strerror.ts";
 import { SysError } from "../../native/linux/syscall.ts";
-import { notA } from "../common/command-line/options.ts";
-import { fail, show } from "../common/errors.ts";
+import { notA } from "./command-line/options.ts";
+import { fail, show } from "./errors.ts";
 
 /** The exit statuses of env(1), nohup(1) and the shells for a program that is found and cannot be run, or is not found. */
 const EXIT_CANNOT_EXECUTE = 126;
@@ -46,6 +55,33 @@ function ignoreClosed(step: () => void) {
 		step();
 	} catch (error) {
 		if (!(error instanceof SysError)) throw error;
+	}
+}
+
+/** Closes all descriptors from `first` on but some. */
+export function closeAllBut(kept: number[], first = 3) {
+	let from = first;
+	for (const fd of kept.filter((fd) => fd >= first).sort((a, b) => a - b)) {
+		closeRange(from, fd - 1);
+		from = fd + 1;
+	}
+	closeRange(from);
+}
+
+/**
+ * Fails where a program of a container would be found by a link of the kernel's to a file or folder of a process
+ * (/proc/PID/fd, exe, root): what that is, is not the container's to say (CVE-2024-21626, CVE-2019-5736).
+ */
+export function refuseMagicLink(name: string, environment: string[]) {
+	const path = environment.find((entry) => entry.startsWith("PATH="))?.slice(5) ?? "";
+	for (const candidate of name.includes("/") ? [name] : path.split(":").map((folder) => `${folder || "."}/${name}`)) {
+		try {
+			close(openat2(AT_FDCWD, candidate, O_PATH, RESOLVE_NO_MAGICLINKS));
+			return;
+		} catch (error) {
+			if (!(error instanceof SysError)) throw error;
+			if (error.errno === ELOOP) fail(`execve ${show(name)}: leads through /proc to a file of a process`, undefined, EXIT_CANNOT_EXECUTE);
+		}
 	}
 }
 
