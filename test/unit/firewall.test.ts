@@ -49,8 +49,8 @@ const elements: Element[] = [
 	{ family: "ip", set: "protected", key: ["192.0.2.0/24"] },
 	{ family: "ip", set: "own", key: ["172.18.0.0/16", "tsbr0"] },
 	{ family: "ip", set: "allowed", key: ["tsbr0", "tsbr0"] },
-	{ family: "ip", set: "from", key: ["tsbr1"], value: ["goto internal"] },
-	{ family: "ip", set: "to", key: ["tsbr0"], value: ["goto to-nat"] },
+	{ family: "ip", set: "from-interface", key: ["tsbr1"], value: ["goto internal"] },
+	{ family: "ip", set: "to-interface", key: ["tsbr0"], value: ["goto to-nat"] },
 	{ family: "ip", set: "dnat-address", key: ["0.0.0.0-255.255.255.255", "tcp", "8000-8010"], value: ["172.18.0.2"] },
 	{ family: "ip", set: "loopback", key: ["udp", "53"] },
 	{ family: "ip6", set: "protected", key: ["fd00:1::/64"] },
@@ -66,8 +66,8 @@ t.test("the firewall", options, async (t) => {
 		t.same(elementsIn("ip", "protected"), ["172.18.0.0/16", "192.0.2.0/24"]);
 		t.same(elementsIn("ip", "own"), ["172.18.0.0/16 . tsbr0"]);
 		t.same(elementsIn("ip", "allowed"), ["tsbr0 . tsbr0"]);
-		t.same(elementsIn("ip", "from"), ["tsbr1 : goto internal"]);
-		t.same(elementsIn("ip", "to"), ["tsbr0 : goto to-nat"]);
+		t.same(elementsIn("ip", "from-interface"), ["tsbr1 : goto internal"]);
+		t.same(elementsIn("ip", "to-interface"), ["tsbr0 : goto to-nat"]);
 		t.same(elementsIn("ip", "dnat-address"), ["0.0.0.0/0 . tcp . 8000-8010 : 172.18.0.2"]);
 		t.same(elementsIn("ip", "loopback"), ["udp . 53"]);
 		t.same(elementsIn("ip6", "own"), ["fd00:1::/64 . tsbr0"]);
@@ -79,14 +79,21 @@ t.test("the firewall", options, async (t) => {
 		for (const rule of [
 			'ip daddr 127.0.0.0/8 iifname != "lo" meta l4proto . th dport @loopback drop',
 			"ip daddr @protected ip daddr . iifname != @direct fib daddr type != local drop",
-			"fib daddr type local jump dnat",
+			"fib daddr type local jump to-published",
 			"dnat to ip daddr . meta l4proto . th dport map @dnat-address",
-			"iifname vmap @from",
+			"iifname vmap @from-interface",
 			"ct state established,related accept",
 			"ip saddr . oifname @own ct status dnat masquerade",
-			"ip saddr @masquerade ip saddr . oifname != @own masquerade",
+			"ip saddr @masqueraded ip saddr . oifname != @own masquerade",
 		])
 			t.match(listed, rule);
+	});
+
+	t.test("what nft lists it can read back", async (t) => {
+		const before = nft("list", "ruleset").stdout;
+		const { status, stderr } = spawnSync("nft", ["-f", "-"], { input: `flush ruleset\n${before}`, encoding: "utf8" });
+		t.equal(status, 0, stderr);
+		t.equal(nft("list", "ruleset").stdout, before);
 	});
 
 	t.test("an element that overlaps another's is refused, and nothing of that change is left", async (t) => {

@@ -53,8 +53,7 @@ export function top(line: { options: TopOptions; operands: string[] }) {
 interface Counters {
 	time: number;
 	cpu: number | undefined;
-	read: number;
-	written: number;
+	io: number;
 }
 
 /** A function that tells what was used since it was called before (since now, the first time). */
@@ -69,11 +68,9 @@ function sampler(base: Group): () => Row[] {
 		for (const group of groups) {
 			const { usage, limit } = cpuUsage(group);
 			const memory = memoryUsage(group);
-			const disks = ioUsage(group);
-			const read = disks.reduce((sum, disk) => sum + disk.rbytes, 0);
-			const written = disks.reduce((sum, disk) => sum + disk.wbytes, 0);
+			const io = ioUsage(group).reduce((sum, disk) => sum + disk.rbytes + disk.wbytes, 0);
 			const pids = pidsUsage(group);
-			const counters = { time: clockGettime(CLOCK_MONOTONIC), cpu: usage, read, written };
+			const counters = { time: clockGettime(CLOCK_MONOTONIC), cpu: usage, io };
 			now.set(group.name, counters);
 			const last = before.get(group.name);
 			const seconds = last && counters.time - last.time;
@@ -81,9 +78,9 @@ function sampler(base: Group): () => Row[] {
 				name: shownName(group),
 				...(seconds && usage !== undefined && last.cpu !== undefined && { cpu: Math.max(0, usage - last.cpu) / seconds }),
 				cpuLimit: limit,
-				...(memory.used !== undefined && { memory: memory.used }),
+				...(memory.current !== undefined && { memory: memory.current }),
 				memoryLimit: memory.limit,
-				...(seconds && rates(Math.max(0, read - last.read) / seconds, Math.max(0, written - last.written) / seconds)),
+				...(seconds && { io: Math.max(0, io - last.io) / seconds }),
 				...(pids.current !== undefined && { pids: pids.current }),
 				pidsLimit: pids.limit,
 			});
@@ -93,10 +90,6 @@ function sampler(base: Group): () => Row[] {
 	};
 	look();
 	return look;
-}
-
-function rates(read: number, written: number) {
-	return { read, written, io: read + written };
 }
 
 /** How soon the first picture is there: its rates are of that time. */

@@ -42,6 +42,7 @@ import { type DataType, type SetDeclaration, setAdd } from "../../../native/linu
 import { chainAdd, tableAdd } from "../../../native/linux/nftables/table.ts";
 import { NFPROTO_IPV4, NFPROTO_IPV6 } from "../../../native/linux/nftables/transaction.ts";
 import { RTN_LOCAL } from "../../../native/linux/route/route.ts";
+import { IPPROTO_SCTP, IPPROTO_TCP, IPPROTO_UDP } from "../../../native/linux/socket.ts";
 
 export type FirewallFamily = "ip" | "ip6";
 export const firewallFamilies: readonly FirewallFamily[] = ["ip", "ip6"];
@@ -58,12 +59,12 @@ const shapes = {
 	/** Subnet, and the interface from which its addresses may be reached: its bridge, a trusted one. */
 	direct: { key: ["addr", "ifname"], interval: true },
 	/** Subnets whose traffic takes this machine's address when it leaves. */
-	masquerade: { key: ["addr"], interval: true },
+	masqueraded: { key: ["addr"], interval: true },
 	/** Interfaces between which all may pass: in, out. */
 	allowed: { key: ["ifname", "ifname"] },
 	/** What happens to that which comes from, and goes to, an interface. */
-	from: { key: ["ifname"], data: "verdict" },
-	to: { key: ["ifname"], data: "verdict" },
+	"from-interface": { key: ["ifname"], data: "verdict" },
+	"to-interface": { key: ["ifname"], data: "verdict" },
 	/** A container's address and its published ports. */
 	published: { key: ["addr", "inet_proto", "inet_service"], interval: true },
 	/** This machine's address and port of a published port: the container's address; the port stays. */
@@ -134,7 +135,7 @@ export function tableRequests(family: FirewallFamily, exclusive: boolean): Reque
 		...(Object.keys(shapes) as SetName[]).map((name) => setAdd(setOf(family, name))),
 		chain("to-nat"),
 		chain("internal"),
-		chain("dnat"),
+		chain("to-published"),
 		chain("raw", { type: "filter", hook: "prerouting", priority: -300 }),
 		chain("prerouting", { type: "nat", hook: "prerouting", priority: -100 }),
 		chain("output", { type: "nat", hook: "output", priority: -100 }),
@@ -162,25 +163,30 @@ export function tableRequests(family: FirewallFamily, exclusive: boolean): Reque
 			verdict("drop"),
 		),
 
-		rule("prerouting", "fib daddr type local jump dnat", isLocal(NFT_CMP_EQ), verdict("jump dnat")),
+		rule("prerouting", "fib daddr type local jump to-published", isLocal(NFT_CMP_EQ), verdict("jump to-published")),
 		/* What this machine sends to 127.0.0.1 would have to leave with that source: the userland proxy takes it. */
 		rule(
 			"output",
 			`${family} daddr != ${loopbackText} fib daddr type local jump dnat`,
 			isLoopback(NFT_CMP_NEQ),
 			isLocal(NFT_CMP_EQ),
-			verdict("jump dnat"),
+			verdict("jump to-published"),
+		),
+		/* A rule for each: nft(8) reads a translation of ports only behind a match of the protocol. */
+		...Object.entries({ tcp: IPPROTO_TCP, udp: IPPROTO_UDP, sctp: IPPROTO_SCTP }).map(([protocol, number]) =>
+			rule(
+				"to-published",
+				`meta l4proto ${protocol} dnat ${family} to ${family} daddr . meta l4proto . th dport map @dnat-port`,
+				meta(NFT_META_L4PROTO, register(0)),
+				cmp(register(0), NFT_CMP_EQ, new Uint8Array([number])),
+				destination,
+				service(behind),
+				lookup("dnat-port", register(0), { to: register(0) }),
+				nat(NFT_NAT_DNAT, isV4 ? NFPROTO_IPV4 : NFPROTO_IPV6, register(0), register(behind)),
+			),
 		),
 		rule(
-			"dnat",
-			`dnat ${family} addr . port to ${family} daddr . meta l4proto . th dport map @dnat-port`,
-			destination,
-			service(behind),
-			lookup("dnat-port", register(0), { to: register(0) }),
-			nat(NFT_NAT_DNAT, isV4 ? NFPROTO_IPV4 : NFPROTO_IPV6, register(0), register(behind)),
-		),
-		rule(
-			"dnat",
+			"to-published",
 			`dnat ${family} to ${family} daddr . meta l4proto . th dport map @dnat-address`,
 			destination,
 			service(behind),
@@ -188,8 +194,18 @@ export function tableRequests(family: FirewallFamily, exclusive: boolean): Reque
 			nat(NFT_NAT_DNAT, isV4 ? NFPROTO_IPV4 : NFPROTO_IPV6, register(0)),
 		),
 
-		rule("forward", "iifname vmap @from", meta(NFT_META_IIFNAME, register(0)), lookup("from", register(0), { to: NFT_REG_VERDICT })),
-		rule("forward", "oifname vmap @to", meta(NFT_META_OIFNAME, register(0)), lookup("to", register(0), { to: NFT_REG_VERDICT })),
+		rule(
+			"forward",
+			"iifname vmap @from-interface",
+			meta(NFT_META_IIFNAME, register(0)),
+			lookup("from-interface", register(0), { to: NFT_REG_VERDICT }),
+		),
+		rule(
+			"forward",
+			"oifname vmap @to-interface",
+			meta(NFT_META_OIFNAME, register(0)),
+			lookup("to-interface", register(0), { to: NFT_REG_VERDICT }),
+		),
 		answers("to-nat"),
 		pairs("to-nat"),
 		rule(
@@ -216,9 +232,9 @@ export function tableRequests(family: FirewallFamily, exclusive: boolean): Reque
 		),
 		rule(
 			"postrouting",
-			`${family} saddr @masquerade ${family} saddr . oifname != @own masquerade`,
+			`${family} saddr @masqueraded ${family} saddr . oifname != @own masquerade`,
 			source,
-			lookup("masquerade", register(0)),
+			lookup("masqueraded", register(0)),
 			meta(NFT_META_OIFNAME, register(behind)),
 			lookup("own", register(0), { inverted: true }),
 			masquerade(),

@@ -7,6 +7,7 @@ import { EBADMSG, EINTR, ENOBUFS, ENOPROTOOPT } from "../errno.ts";
 import { close } from "../fd.ts";
 import { AF_NETLINK } from "../sockaddr.ts";
 import {
+	bind,
 	MSG_TRUNC,
 	recvfrom,
 	SO_RCVBUFFORCE,
@@ -100,6 +101,8 @@ export function openNetlink(protocol: number, groups: number[] = []): Netlink {
 				if (!(error instanceof SysError && error.errno === ENOPROTOOPT)) throw error;
 			}
 		}
+		/* Without a port of its own it would hear nothing: a message is not sent to the port that it is from, and the kernel's is 0. */
+		if (groups.length > 0) bind(fd, { family: AF_NETLINK, pid: 0, groups: 0 });
 		for (const group of groups) setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group, "NETLINK_ADD_MEMBERSHIP");
 	} catch (error) {
 		close(fd);
