@@ -74,7 +74,6 @@ const OURS: Record<string, string> = {
 	NO_CALL: "seccomp/compile.ts: -1",
 	REACH: "seccomp/assemble.ts: how far a jump goes",
 	LOG_SIZE: "bpf.ts: how much of the verifier's log is kept",
-	DEEPEST: "remove.ts: how many descriptors are held on the way down",
 	HEADER: "sockmsg.ts: the size of struct cmsghdr",
 	SCM_MAX_FD: "include/net/scm.h, which is the kernel's own",
 };
@@ -107,6 +106,7 @@ const STRUCTS: Record<string, Declared> = {
 	"lock.flockStruct": { type: "struct flock" },
 	"stat.statxStruct": { type: "struct statx", ours: ["__spare3"] },
 	"quota.fsQuotaStat": { type: "struct fs_quota_stat", partial: true },
+	"copy-tree.timespecs": {},
 	"loopback.ifreqFlags": { type: "struct ifreq", ours: ["ifr_pad"] },
 	"namespace.nsfsFileHandle": {},
 	"route/link.rtnlLinkStats64": { type: "struct rtnl_link_stats64", partial: true },

@@ -15,7 +15,7 @@ import { chdir, close, fchdir, getcwd, O_DIRECTORY, O_PATH, open } from "../../.
 import { MS_REMOUNT, mount, umount } from "../../../native/linux/mount.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { fail, show } from "../../common/errors.ts";
-import { mountFlags } from "./vfs-options.ts";
+import { mountFlags } from "../../common/mount-words.ts";
 
 export interface Branch {
 	path: string;

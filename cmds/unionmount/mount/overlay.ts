@@ -28,10 +28,10 @@ import {
 } from "../../../native/linux/mount.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { fail } from "../../common/errors.ts";
+import { mountFlags } from "../../common/mount-words.ts";
 import { joinOptions } from "./option-string.ts";
 import { explain } from "./overlay-errors.ts";
 import { type Layer, type Overlay, PROBE } from "./overlay-types.ts";
-import { mountFlags } from "./vfs-options.ts";
 
 /** What fsconfig(2) takes of a text; mount(2) takes a page, with the NUL. */
 const LONGEST_TEXT = 255;

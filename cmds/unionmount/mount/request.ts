@@ -3,11 +3,11 @@ import { readFileIfAny } from "../../../native/linux/fd.ts";
 import { MOUNT_ATTR_RDONLY } from "../../../native/linux/mount.ts";
 import type { IdRange } from "../../../native/linux/namespace.ts";
 import { show, UsageError } from "../../common/errors.ts";
+import { withWord } from "../../common/mount-words.ts";
 import { type Aufs, mountAufs } from "./aufs.ts";
 import { type Made, mountWith } from "./detached.ts";
 import { splitLayers, splitOptions, unescapeValue } from "./option-string.ts";
 import { mountOverlay } from "./overlay.ts";
-import { withWord } from "./vfs-options.ts";
 
 export interface Request extends Made {
 	type: "overlay" | "aufs";

@@ -13,7 +13,7 @@ import {
 	MS_NODIRATIME,
 	MS_NOSYMFOLLOW,
 	MS_STRICTATIME,
-} from "../../../native/linux/mount.ts";
+} from "../../native/linux/mount.ts";
 
 /** What a word sets and clears among the MOUNT_ATTR_*. */
 const WORDS = new Map<string, [set: number, clear: number]>([
