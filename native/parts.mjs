@@ -165,4 +165,21 @@ export const tools = {
 			"verbs",
 		],
 	},
+	volctl: {
+		budget: 30_000,
+		parts: [
+			"store/address",
+			"store/image",
+			"template",
+			"verbs",
+			"volume/change",
+			"volume/copy",
+			"volume/create",
+			"volume/du",
+			"volume/inspect",
+			"volume/ls",
+			"volume/prune",
+			"volume/rm",
+		],
+	},
 };
