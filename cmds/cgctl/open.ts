@@ -16,6 +16,7 @@ interface OpenSettings {
 	onlyNew?: boolean;
 	/** See MakeOptions. */
 	grow?: boolean;
+	everywhere?: boolean;
 	/** Done at the end with no lock held: what may block. When it fails, what was made is removed as well. */
 	last?: () => void;
 	/** The caller's list of what puts changes back, which it runs itself on failure. */
@@ -31,7 +32,7 @@ export function whileOpen<T>(
 	group: Group,
 	options: OpenOptions,
 	limits: Limits,
-	{ verbose = false, onlyNew = false, grow = true, last, undo: callers }: OpenSettings,
+	{ verbose = false, onlyNew = false, grow = true, everywhere = false, last, undo: callers }: OpenSettings,
 	work: (isNew: boolean, undo: Undo) => T,
 ): T {
 	checkOurs(group, options);
@@ -42,6 +43,7 @@ export function whileOpen<T>(
 		needed: limited ? neededControllers(limits) : [],
 		leaf: options.leaf === true,
 		grow,
+		everywhere,
 	};
 	const made: string[] = [];
 	const undo = callers ?? [];

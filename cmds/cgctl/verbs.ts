@@ -11,7 +11,9 @@ import { devices } from "./verbs/devices.ts";
 import { freeze, thaw } from "./verbs/freeze.ts";
 import { get } from "./verbs/get.ts";
 import { info } from "./verbs/info.ts";
+import { gc, leave } from "./verbs/leave.ts";
 import { ls, tree } from "./verbs/ls.ts";
+import { oom } from "./verbs/oom.ts";
 import { ps } from "./verbs/ps.ts";
 import { snapshot } from "./verbs/snapshot.ts";
 import { stat } from "./verbs/stat.ts";
@@ -87,7 +89,7 @@ export function verbs(): Command[] {
 				...pathOptions,
 			]),
 			details: [
-				"CPU is the time used: 100% is one cpu. MEMORY is what the cgroup and those below it are charged for, IO what they read and write, PIDS their processes and threads. A bar shows the use against the limit.",
+				"CPU is the time used: 100% is one cpu. MEMORY is what the cgroup and those below it use, without page cache that has not been used for a while (as `docker stats`), READ and WRITE what they read from and write to disks, PIDS their processes and threads. A bar shows the use against the limit.",
 				"Keys: c, m, i and p sort by a column, space looks at once, q quits. NO_COLOR is honoured.",
 			],
 			run(line) {
@@ -203,6 +205,45 @@ export function verbs(): Command[] {
 			examples: [["tscgctl snapshot >cgroups.sh && sh cgroups.sh", "saves and restores"]],
 			run(line) {
 				snapshot(line);
+			},
+		}),
+		command({
+			name: "leave",
+			summary: "end and remove the cgroups that were made for sandboxes; the inverse of join",
+			operands: "ID...",
+			dryRun: true,
+			options: options([]),
+			details: [
+				"To be called when a sandbox is over, by its supervisor and by gc. Nothing to do is no error. A cgroup that was there before the sandbox joined it, or that another sandbox is in, stays.",
+			],
+			run(line) {
+				leave(line);
+			},
+		}),
+		command({
+			name: "gc",
+			summary: "remove the cgroups of sandboxes that are gone",
+			operands: "",
+			dryRun: true,
+			options: options([
+				{ long: "age", value: "TIME", parse: duration, help: "those of pipes that did not come to an end, after this time: 60s" },
+				{ long: "quiet", short: "q", help: "do not print what is removed" },
+			]),
+			run(line) {
+				gc(line);
+			},
+		}),
+		command({
+			name: "oom",
+			summary: "tell by the exit status whether the OOM killer has struck: 0 yes, 1 no, 2 not known",
+			operands: "PATH|ID...",
+			failureStatus: 2,
+			options: options([{ long: "quiet", short: "q", help: "print nothing" }, ...jsonOption, ...pathOptions]),
+			details: [
+				"Counts the processes of the cgroup and of those below it that the kernel ended for want of memory, whosever limit it was. Of a sandbox that has ended, its state tells.",
+			],
+			run(line) {
+				oom(line);
 			},
 		}),
 		command({

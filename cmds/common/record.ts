@@ -24,6 +24,7 @@ import { SIGKILL } from "../../native/linux/signal.ts";
 import { S_IFIFO, S_IFMT, statIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { decode } from "../../native/linux/text.ts";
+import { notA } from "./command-line/options.ts";
 import { print } from "./command-line/tool.ts";
 import { fail, show, ToolError } from "./errors.ts";
 import { isOfSandbox, leavers, sandboxFolder, stateOf } from "./sandbox-state.ts";
@@ -156,6 +157,17 @@ function checkPlan(plan: PlanRecord): PlanRecord {
 	return plan;
 }
 
+/** The plan that descriptor `fd` gives, which is read to its end. */
+export function readPlanRecord(fd: string): PlanRecord {
+	if (!/^\d{1,7}$/.test(fd)) return notA("--record", fd, "a descriptor's number");
+	const [line, ...more] = inputLines(Number(fd));
+	if (line === undefined) return noRecord(Number(fd));
+	const parsed = parseLine(line);
+	if (more.length > 0) fail("--record: more than one record: each sandbox has a tsunshare of its own");
+	if (typeof parsed === "number") return fail(`--record: ${parsed}: a PID, not a plan`);
+	return isPlan(parsed) ? parsed : fail(`${parsed.id}: made already`, "`tsunshare start` lets it run");
+}
+
 /** Opens a process for good. Fails if it is gone, or if the PID has come to name another process since. */
 export function openTarget(from: SandboxRecord | number): Target {
 	const pid = typeof from === "number" ? from : from.pid;
@@ -249,13 +261,13 @@ export function killIfHeld({ record, pidfd, isSandbox }: Target) {
 }
 
 /** No record has come. Through a pipe that means that the stage before has failed, and said why: then not a word. */
-export function noRecord(): never {
-	if (isPipe()) exit(1);
+export function noRecord(fd = 0, status = 1): never {
+	if (isPipe(fd)) exit(status);
 	throw new ToolError("standard input: no sandbox record", "name a sandbox or a PID, or pipe a record in");
 }
 
-function isPipe(): boolean {
-	return ((statIfAny("", 0)?.mode ?? 0) & S_IFMT) === S_IFIFO;
+function isPipe(fd = 0): boolean {
+	return ((statIfAny("", fd)?.mode ?? 0) & S_IFMT) === S_IFIFO;
 }
 
 /**

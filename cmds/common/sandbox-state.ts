@@ -5,6 +5,8 @@
  *     record       the sandbox record (cmds/common/record.ts)
  *     leave        the tools that have a part to undo at its end, a name a line; called last first, as `TOOL leave ID`
  *     bin          the folder of those tools
+ *     environment  that of its program: NAME=value, each closed by a NUL
+ *     seccomp      its seccomp policy or program, where that is not the default one
  *     start        a FIFO, there as long as the sandbox is held: the supervisor reads a command from it
  *     hold         locked by the supervisor until the program has been executed, or has failed to be;
  *                  then shared by those who wait for the end
@@ -70,6 +72,11 @@ export interface OwnRecord extends SandboxRecord {
 	transient?: true;
 	/** The supervisor's descriptor of the terminal's master. */
 	tty?: number;
+	cwd?: string;
+	user?: string;
+	noNewPrivs?: true;
+	/** Its seccomp policy: the default one, or that of the file `seccomp` in its state. */
+	seccomp?: "default" | "file";
 }
 
 export function sandboxFolder(id: string): string {
@@ -197,12 +204,28 @@ export function isAwaited(id: string): boolean {
 	}
 }
 
+/**
+ * Makes us the one who clears a sandbox that has ended or lost its supervisor: as long as we do, its name is taken. False where
+ * it is cared for, or its status is still waited for.
+ */
+export function takeOver(id: string): boolean {
+	return withSandboxes(() => {
+		if (!lstatIfAny(sandboxFolder(id)) || supervisor(id) || isAwaited(id)) return false;
+		writeState(`${sandboxFolder(id)}/supervisor`, JSON.stringify({ pid: getpid(), start: startTime(getpid()) }));
+		return true;
+	});
+}
+
 /** Removes what is left of a sandbox that has ended or lost its supervisor. To be called under the lock. */
 export function clear(id: string) {
-	const folder = sandboxFolder(id);
+	killLeft(id);
+	removeStateFolder(sandboxFolder(id));
+}
+
+/** Kills the program of a sandbox that has lost its supervisor, where the kernel has not. */
+export function killLeft(id: string) {
 	const record = readRecordIfAny(id);
 	if (record && !readStatus(id)) killProgram(record);
-	removeStateFolder(folder);
 }
 
 /** The record, undefined where there is none or it cannot be read. */

@@ -58,7 +58,7 @@ export function isName(text: string): boolean {
 }
 
 /** Writes a state file whole or not at all. */
-export function writeState(path: string, text: string, mode = 0o600) {
+export function writeState(path: string, text: string | Uint8Array, mode = 0o600) {
 	const temporary = `${path}.${getpid()}.new`;
 	unlinkIfAny(temporary);
 	const fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);

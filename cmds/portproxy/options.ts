@@ -101,3 +101,25 @@ export function settingsOf(given: Values<typeof proxyOptions>): Settings {
 		transparent: given.transparent === true,
 	};
 }
+
+export const publishOptions = options([
+	{ long: "target", short: "t", value: "ID|PID", help: "publish ports of this sandbox, in place of records of standard input" },
+	{ long: "all", short: "P", help: "publish all the ports that the record says its image exposes, too" },
+	{ long: "to", value: "IP", repeat: true, parse: address, help: "the container's address (from the record's network)" },
+	{
+		long: "nat",
+		value: "nft|iptables|none",
+		parse: choice(["nft", "iptables", "none"]),
+		help: "who translates: nf_tables (the default), rules of the iptables program, or nobody: all goes through the proxy",
+	},
+	...proxyOptions,
+]);
+
+export const runOptions = options([
+	{ long: "to", value: "IP", parse: address, help: "the address to connect to (127.0.0.1 with --netns)" },
+	{ long: "netns", value: "PID|FILE", help: "connect from inside this network namespace" },
+	...proxyOptions,
+]);
+
+export type PublishGiven = Values<typeof publishOptions>;
+export type RunGiven = Values<typeof runOptions>;

@@ -27,7 +27,7 @@ import {
 } from "../../native/linux/signal.ts";
 import { isDryRun } from "../../native/linux/syscall.ts";
 import { notA } from "../common/command-line/options.ts";
-import { endLike, waitForProgram } from "./program.ts";
+import { endLike, waitForProgram } from "../common/program.ts";
 
 /** The signal of --kill-child[=SIGNAL]. */
 export function deathSignal(value: string | true): number {

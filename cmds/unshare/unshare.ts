@@ -5,6 +5,7 @@ import { CLONE_NEWNS, CLONE_NEWUSER, unshare } from "../../native/linux/namespac
 import { SIG_DFL, SIGCHLD, SIGINT, SIGTERM, setDisposition } from "../../native/linux/signal.ts";
 import { type CommandLine, notA } from "../common/command-line/options.ts";
 import { UsageError } from "../common/errors.ts";
+import { closeDescriptors, descriptorCount, execute, keptEnvironment } from "../common/program.ts";
 import { deathSignal, forkProgram, setDeathSignal } from "./family.ts";
 import { idMaps, prepareIdMaps, wantedMaps, writeOwnIdMaps, writeSetgroups } from "./idmap.ts";
 import { readInside, setGroup, setUpInside } from "./inside.ts";
@@ -12,7 +13,6 @@ import { keepCapabilities } from "./keep-capabilities.ts";
 import { keepsNamespaces, namespaceFlags, timeOffsets, writeTimeOffsets } from "./namespaces.ts";
 import type { unshareOptions } from "./options.ts";
 import { keptNamespaces, prepareToKeep } from "./persist.ts";
-import { closeDescriptors, descriptorCount, execute, keptEnvironment } from "./program.ts";
 
 export function unshareCommand({ options, ordered, operands }: CommandLine<typeof unshareOptions>) {
 	/* All that can be wrong with the command line is found before anything is done. */

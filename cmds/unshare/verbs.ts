@@ -12,6 +12,7 @@ import { start } from "./held/start.ts";
 import { wait } from "./held/wait.ts";
 import { ls } from "./ls/ls.ts";
 import { lsOptions } from "./ls/options.ts";
+import { seccompVerbs } from "./seccomp/verbs.ts";
 
 export function verbs(): Command[] {
 	return [
@@ -135,5 +136,6 @@ export function verbs(): Command[] {
 				gc(options);
 			},
 		}),
+		...seccompVerbs(),
 	];
 }

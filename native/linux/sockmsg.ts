@@ -5,6 +5,7 @@
 import * as host from "#host";
 import { EAGAIN, EMSGSIZE } from "./errno.ts";
 import { close } from "./fd.ts";
+import { mapAnonymous } from "./memory.ts";
 import * as nr from "./nr.ts";
 import {
 	decodeAddress,
@@ -219,15 +220,14 @@ export function recvmsg(fd: number, into: Uint8Array | Uint8Array[], flags = 0, 
 
 /**
  * Room for `count` messages at a time, made once and used for each call: a header, `size` bytes of data, a peer's address
- * and `room` bytes of control data for each.
+ * and `room` bytes of control data for each. The data are passed on, not looked at: they are not in a view, and take memory
+ * only once there are some.
  *
  * `receive` fills it; what is in it can be sent on by `send` as it is, from message `from` on, `count` of them. Headers are
  * changed by the setters, which keep to what the kernel wrote otherwise.
  */
 export interface MessageBatch {
 	readonly count: number;
-	/** The data of message i are at i * size. */
-	readonly data: Uint8Array;
 	readonly size: number;
 	/** The peer's address of message i is at i * SOCKADDR_STORAGE_SIZE. */
 	readonly names: Uint8Array;
@@ -254,7 +254,6 @@ export function messageBatch(count: number, size: number, room: number): Message
 	const STEP = mmsghdr.size;
 	const { msg_namelen, msg_controllen, msg_flags } = msghdr.offset;
 	const { msg_len } = mmsghdr.offset;
-	const data = new Uint8Array(count * size);
 	const names = new Uint8Array(count * NAME);
 	const control = new Uint8Array(Math.max(1, count * room));
 	const iovecs = new Uint8Array(count * iovec.size);
@@ -262,8 +261,8 @@ export function messageBatch(count: number, size: number, room: number): Message
 	const headers = new DataView(bytes.buffer);
 	const lengths = new DataView(iovecs.buffer);
 	/* The views are in closures below, so their memory stays where these addresses say. */
-	const [dataAt, nameAt, controlAt, iovecAt, headerAt] = [data, names, control, iovecs, bytes].map((view) => host.addressOf(view)) as [
-		number,
+	const dataAt = mapAnonymous(count * size);
+	const [nameAt, controlAt, iovecAt, headerAt] = [names, control, iovecs, bytes].map((view) => host.addressOf(view)) as [
 		number,
 		number,
 		number,
@@ -296,7 +295,6 @@ export function messageBatch(count: number, size: number, room: number): Message
 	};
 	return {
 		count,
-		data,
 		size,
 		names,
 		control,

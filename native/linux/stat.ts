@@ -203,6 +203,7 @@ export const CGROUP2_SUPER_MAGIC = 0x63677270;
 export const CGROUP_SUPER_MAGIC = 0x27e0eb;
 export const OVERLAYFS_SUPER_MAGIC = 0x794c7630;
 export const DEVPTS_SUPER_MAGIC = 0x1cd1;
+export const SYSFS_MAGIC = 0x62656572;
 
 /** The type of the file system that a descriptor or path is on: one of the *_MAGIC of linux/magic.h. */
 export function fileSystemType(file: number | string): number {

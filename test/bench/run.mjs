@@ -14,6 +14,7 @@ import { benchPackages, installPackages, proxyPackages } from "../support/debian
 import { comparisons } from "./comparisons.mjs";
 import { footprint } from "./footprint.mjs";
 import { proxyTables } from "./proxy.mjs";
+import { seccompCost } from "./seccomp.mjs";
 
 process.chdir(fileURLToPath(new URL("../..", import.meta.url)));
 const { values: options, positionals: words } = parseArgs({
@@ -70,6 +71,13 @@ try {
 	}
 	process.stderr.write("\n");
 	if (rows.length > 1) console.log(table(rows));
+	if (words.length === 0 || words.includes("seccomp")) {
+		try {
+			console.log(`\n${table(await seccompCost(folder))}`);
+		} catch (error) {
+			console.log(`seccomp: not measured: ${(error.stderr || error.message).trim().split("\n").at(-1)}`);
+		}
+	}
 	if (words.length === 0 || words.includes("memory")) console.log(`\n${table(await footprint())}`);
 } finally {
 	rmSync(folder, { recursive: true });

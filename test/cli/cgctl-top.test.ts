@@ -30,7 +30,7 @@ t.test("--once shows one table, the greediest first, and its bars", { skip }, as
 	const { status, stdout, stderr } = cgctl("top", "--once", "--interval", "300ms");
 	t.match({ status, stderr }, { status: 0, stderr: "" });
 	const lines = stdout.split("\n");
-	t.match(lines[0], /^CGROUP +CPU\* +MEMORY +IO +PIDS$/);
+	t.match(lines[0], /^CGROUP +CPU\* +MEMORY +READ\/s +WRITE\/s +PIDS$/);
 	t.match(lines[1], /^\/busy +[1-9]\d*\.\d% \[#/);
 	t.match(lines[2], /^\/idle +0\.0%/);
 	t.same(lines.slice(3), [""]);

@@ -104,8 +104,7 @@ t.test("a filter that fails ends the held sandbox, and nothing is left", needsRo
 	const { status, stdout } = shell(
 		"$T --hold --id filtered --rootfs $R --pid --stdout /dev/null --stderr /dev/null true | { read -r line; exit 3; } | $T start --wait 2>&1",
 	);
-	t.equal(status, 125);
-	t.match(stdout, /no sandbox record/);
+	t.same([status, stdout], [125, ""], "who comes after it in the pipe has nothing to say");
 	t.equal(run(["gc", "--held"]).stdout.trim(), "filtered");
 	await until(() => processesWith(folder).length === 0);
 	t.same(processesWith(folder), []);

@@ -15,6 +15,8 @@
 import { blocking } from "./cgctl/blocking.ts";
 import { changes } from "./cgctl/changes.ts";
 import { names } from "./cgctl/names.ts";
+import { reports } from "./cgctl/reports.ts";
+import { sandboxes } from "./cgctl/sandboxes.ts";
 
 export interface Behaviour {
 	name: string;
@@ -504,4 +506,6 @@ sleep 100 & q=$!; tscgctl join web $q; echo $?; tscgctl join --leaf web $q; echo
 	...names,
 	...blocking,
 	...changes,
+	...sandboxes,
+	...reports,
 ];

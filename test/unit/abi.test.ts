@@ -34,7 +34,7 @@ const HEADERS = [
 	linux/netfilter/nf_conntrack_common linux/netfilter/nf_conntrack_tuple_common linux/netfilter/nf_nat linux/netfilter/nf_tables
 	linux/netfilter/nfnetlink linux/netfilter/nfnetlink_conntrack linux/netlink linux/pkt_sched linux/rtnetlink linux/sock_diag
 	linux/sockios linux/tcp linux/udp linux/veth linux/vm_sockets`,
-	`dirent fcntl netinet/tcp poll sched signal sys/epoll sys/eventfd sys/ioctl sys/ipc sys/mount sys/reboot sys/resource sys/sem sys/shm
+	`dirent fcntl netinet/tcp poll sched signal sys/epoll sys/eventfd sys/ioctl sys/ipc sys/mman sys/mount sys/reboot sys/resource sys/sem sys/shm
 	sys/signalfd sys/stat sys/statvfs sys/swap sys/timerfd sys/un sys/wait sys/xattr termios time unistd`,
 ].map((names) => include(names.split(/\s+/).map((name) => `${name}.h`)));
 

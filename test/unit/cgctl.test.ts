@@ -311,6 +311,25 @@ t.test("cgget's lines are converted too", async (t) => {
 	t.throws(() => parseConfiguration("group a { cpu { cpu.shares = 1;"), { message: /ends inside/ });
 });
 
+t.test("-1 in a v1 configuration is max on v2, and v2's own keys pass", async (t) => {
+	const lines = (files: Record<string, string>) => toWords({ name: "", files }, "v2", "kernel");
+	t.same(lines({ "memory.limit_in_bytes": "-1" }), { lines: ["memory.max=max"], notes: [], lost: [] });
+	t.same(lines({ "memory.limit_in_bytes": "-1", "memory.memsw.limit_in_bytes": "-1" }).lines, ["memory.max=max", "memory.swap.max=max"]);
+	t.same(lines({ "memory.limit_in_bytes": "64M", "memory.memsw.limit_in_bytes": "-1" }).lines, [
+		"memory.max=67108864",
+		"memory.swap.max=max",
+	]);
+	t.same(lines({ "memory.soft_limit_in_bytes": "-1" }).lines, ["memory.low=0"]);
+	t.same(lines({ "cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000" }), { lines: [], notes: [], lost: [] });
+	t.match(lines({ "memory.memsw.limit_in_bytes": "5" }).lost, [/v2 limits swap by itself/]);
+	t.same(lines({ "memory.high": "1G", "io.max": "8:0 rbps=1\n8:16 wbps=2", "cpu.weight": "50", "pids.max": "5" }), {
+		lines: ["pids.max=5", "memory.high=1G", "io.max=8:0 rbps=1", "io.max=8:16 wbps=2", "cpu.weight=50"],
+		notes: [],
+		lost: [],
+	});
+	t.same(toWords({ name: "", files: { "io.max": "8:0 rbps=1" } }, "options", "kernel").lines, ["--set 'io.max=8:0 rbps=1'"]);
+});
+
 t.test("an OCI resources object gives the limits that runc update would set", async (t) => {
 	t.same(
 		resourcesOf({

@@ -5,17 +5,27 @@ const row = (name: string, values: Partial<Row> = {}): Row => ({ name, cpuLimit:
 const MIB = 1 << 20;
 
 const rows = [
-	row("/idle", { cpu: 0, memory: 0, io: 0, pids: 0 }),
-	row("/web", { cpu: 0.498, cpuLimit: 0.5, memory: 512 * MIB, memoryLimit: 1024 * MIB, io: 1536, pids: 3, pidsLimit: 100 }),
-	row("/db", { cpu: 1.25, memory: 2048 * MIB, io: 30 * MIB, pids: 40 }),
+	row("/idle", { cpu: 0, memory: 0, io: 0, read: 0, written: 0, pids: 0 }),
+	row("/web", {
+		cpu: 0.498,
+		cpuLimit: 0.5,
+		memory: 512 * MIB,
+		memoryLimit: 1024 * MIB,
+		io: 1536,
+		read: 1024,
+		written: 512,
+		pids: 3,
+		pidsLimit: 100,
+	}),
+	row("/db", { cpu: 1.25, memory: 2048 * MIB, io: 30 * MIB, read: 30 * MIB, written: 0, pids: 40 }),
 	row("/new", { memory: 4096 }),
 ];
 
 t.test("a screen of 80 columns shows the use, and a bar for each limit", async (t) => {
 	const [header, db, web] = tableLines(rows, "cpu", 80);
-	t.match(header, /^CGROUP +CPU\* +MEMORY +IO +PIDS$/);
-	t.match(db, /^\/db +125\.0% +2 GiB +30 MiB\/s +40$/);
-	t.match(web, /^\/web +49\.8% \[#+\] +512 MiB \[(#+) +\] +1\.5 KiB\/s +3 \[# +\]$/);
+	t.match(header, /^CGROUP +CPU\* +MEMORY +READ\/s +WRITE\/s +PIDS$/);
+	t.match(db, /^\/db +125\.0% +2 GiB +30 MiB +0 B +40$/);
+	t.match(web, /^\/web +49\.8% \[#+\] +512 MiB \[(#+) +\] +1 KiB +512 B +3 \[# +\]$/);
 	t.equal(
 		web?.split("[")[2]?.split("]")[0]?.replace(/ /g, "").length,
 		Math.round((web?.split("[")[2]?.indexOf("]") ?? 0) / 2),
@@ -38,7 +48,9 @@ t.test("no line is wider than the screen, from 80 columns on, whatever the names
 		cpuLimit: 1,
 		memory: 1023 * MIB,
 		memoryLimit: 1,
-		io: 1023 * MIB,
+		io: 2046 * MIB,
+		read: 1023 * MIB,
+		written: 1023 * MIB,
 		pids: 99999,
 		pidsLimit: 1,
 	});
@@ -46,7 +58,7 @@ t.test("no line is wider than the screen, from 80 columns on, whatever the names
 		for (const line of tableLines([...rows, long], "cpu", width)) t.ok(line.length <= width, `${width}`);
 	t.match(
 		tableLines([long], "cpu", 80)[1],
-		/^<n+ 12800\.0% \[######\] +1023 MiB \[######\] +1023 MiB\/s +99999 \[######\]$/,
+		/^<n+ 12800\.0% \[#####\] +1023 MiB \[#####\] +1023 MiB +1023 MiB +99999 \[#####\]$/,
 		"its end is kept",
 	);
 	t.match(tableLines([long], "cpu")[1], new RegExp(`^/${"n".repeat(200)} `), "not cut where there is no screen");
@@ -61,7 +73,7 @@ t.test("what does not fit the screen's height is counted", async (t) => {
 });
 
 t.test("a hostile name cannot write to the terminal", async (t) => {
-	t.match(tableLines([row("/\x1b[2J\nx")], "cpu", 80)[1], /^"\/\\x1b\[2J\\x0ax" /);
+	t.match(tableLines([row("/\x1b[2J\nx")], "cpu", 90)[1], /^"\/\\x1b\[2J\\x0ax" /);
 });
 
 t.test("bars are green, yellow and red on a terminal", async (t) => {

@@ -30,7 +30,7 @@ const scriptLimit = 60_000;
  *
  * - kernel: "5.10", "6.1", "6.12" or "newest"
  * - memory, cpus: as qemu takes them
- * - disks: [{ size: "1g" }] are empty, sparse, and /dev/vda, /dev/vdb...
+ * - disks: [{ size: "1g" }] are empty, sparse, and /dev/vda, /dev/vdb...; { path, size } is a file that is made if it is not there, and stays
  * - files: { "/guest/path": "host path" } or { "/guest/path": { content, mode } }
  * - cgroup: "v2", "v1", "hybrid" or "none", what is mounted on /sys/fs/cgroup
  * - modules: loaded before the first script; modprobe finds the rest
@@ -50,7 +50,7 @@ export async function boot(options = {}) {
 	const initramfs = join(folder, "initramfs.cpio");
 	await copyFile(join(image.folder, "modules.cpio"), initramfs);
 	await appendFile(initramfs, archive([...(await systemEntries()), ...(await fileEntries(files))]));
-	for (const [index, { size }] of disks.entries()) await makeSparse(join(folder, `disk${index}`), size);
+	for (const [index, { path, size }] of disks.entries()) await makeSparse(path ?? join(folder, `disk${index}`), size);
 
 	const append = [
 		"console=ttyS0 quiet loglevel=4 panic=-1 oops=panic mitigations=off psi=1",
@@ -60,7 +60,7 @@ export async function boot(options = {}) {
 		...["-accel", "tcg", "-cpu", "max", "-machine", "q35", "-smp", `${cpus}`, "-m", memory],
 		...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio"],
 		...["-kernel", join(image.folder, "vmlinuz"), "-initrd", initramfs, "-append", append.join(" ")],
-		...disks.flatMap((_, index) => ["-drive", `file=disk${index},format=raw,if=virtio,cache=unsafe,discard=unmap`]),
+		...disks.flatMap(({ path }, index) => ["-drive", `file=${path ?? `disk${index}`},format=raw,if=virtio,cache=unsafe,discard=unmap`]),
 	]);
 
 	const { stdout: release } = await guest.run("uname -r", bootLimit, "utf8");
@@ -92,7 +92,7 @@ export async function run(script, options = {}) {
 async function makeSparse(path, size) {
 	const [, number, unit] = /^(\d+)([kmgt]?)$/i.exec(size) ?? [];
 	if (number === undefined) throw new Error(`"${size}" is not the size of a disk, such as 512m`);
-	const file = await open(path, "w");
+	const file = await open(path, "a");
 	await file.truncate(Number(number) * 1024 ** " kmgt".indexOf(unit.toLowerCase() || " "));
 	await file.close();
 }

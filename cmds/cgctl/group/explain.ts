@@ -2,7 +2,7 @@
 
 import type { Hierarchy } from "../../../native/linux/cgroup.ts";
 import { geteuid } from "../../../native/linux/credential.ts";
-import { EACCES, EAGAIN, EBUSY, EINVAL, ENOSPC, EPERM, ERANGE, EROFS, ESRCH } from "../../../native/linux/errno.ts";
+import { EACCES, EAGAIN, EBUSY, EINVAL, ENOSPC, EOPNOTSUPP, EPERM, ERANGE, EROFS, ESRCH } from "../../../native/linux/errno.ts";
 import { readFileIfAny } from "../../../native/linux/fd.ts";
 import { statusField } from "../../../native/linux/proc.ts";
 import type { SysError } from "../../../native/linux/syscall.ts";
@@ -25,6 +25,7 @@ function hintFor(error: SysError, group: Group, hierarchy: Hierarchy | undefined
 	const file = object.slice(object.lastIndexOf("/") + 1);
 	if (errno === EROFS) return "cgroups are mounted read-only here, as in a container without a cgroup namespace of its own";
 	const folder = hierarchy && folderIn(group, hierarchy);
+	if (errno === EOPNOTSUPP && folder && hierarchy.version === 2) return threadedHint(group, folder, file);
 	if (folder && file.startsWith("cpuset.")) {
 		const hint = cpusetHint(errno, group, hierarchy, folder, file);
 		if (hint) return hint;
@@ -51,6 +52,20 @@ function hintFor(error: SysError, group: Group, hierarchy: Hierarchy | undefined
 	if (errno === EINVAL && (file === "cpu.shares" || file === "cpu.weight") && folder && readTrimmed(`${folder}/cpu.idle`) === "1")
 		return "the cgroup is idle, which is a weight of its own: --cpu-idle=off takes that back";
 	return undefined;
+}
+
+/** What a threaded cgroup, or one in a threaded subtree, does not do: cgroup-v2.rst, "Threads". */
+function threadedHint(group: Group, folder: string, file: string): string | undefined {
+	const type = readTrimmed(`${folder}/cgroup.type`);
+	const name = shownName(group);
+	if (type === "domain invalid")
+		return `a cgroup above ${name} is threaded, so it can only be used as threaded as well: \`tscgctl set ${name.slice(1)} cgroup.type=threaded\``;
+	if (file === "cgroup.subtree_control")
+		return `${name} is ${type ?? "threaded"}: only cpu, cpuset, perf_event and pids can be given to threaded cgroups, no others beside processes in it`;
+	if (type === "threaded" && file === "cgroup.procs")
+		return `${name} is threaded: a process enters the domain above it, its threads this one (cgroup.threads)`;
+	if (file === "cgroup.type") return `it must be without processes and controllers of domains (memory, io) to become threaded`;
+	return type === "threaded" ? `${name} is threaded (cgroup.type), and has no ${file}` : undefined;
 }
 
 function isInUserNamespace(): boolean {

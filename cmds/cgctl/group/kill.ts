@@ -1,10 +1,11 @@
 /** Ending all processes of a cgroup and of those below it. */
 
 import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../../native/linux/clock.ts";
+import { EOPNOTSUPP } from "../../../native/linux/errno.ts";
 import { writeKernelFile } from "../../../native/linux/fd.ts";
 import { getpid, killIfAny } from "../../../native/linux/process.ts";
 import { SIGKILL, signalName } from "../../../native/linux/signal.ts";
-import { dryRun } from "../../../native/linux/syscall.ts";
+import { dryRun, SysError } from "../../../native/linux/syscall.ts";
 import { fail } from "../../common/errors.ts";
 import { isFrozen } from "../usage/usage.ts";
 import { leave } from "./attach.ts";
@@ -24,8 +25,7 @@ export function killGroup(group: Group, timeout: number, signal = SIGKILL) {
 	if (dryRun(`kill all processes of ${group.name} with ${signalName(signal)}`)) return;
 	if (signal !== SIGKILL) return signalFrozen(group, signal);
 	/* Linux 5.14: all at once, those that are being forked too. On a hybrid layout it reaches those that are in v2's cgroup. */
-	for (const { folder, hierarchy } of placesOf(group))
-		if (hierarchy.version === 2 && isThere(`${folder}/cgroup.kill`)) writeKernelFile(`${folder}/cgroup.kill`, "1");
+	for (const { folder, hierarchy } of placesOf(group)) if (hierarchy.version === 2 && isThere(`${folder}/cgroup.kill`)) killAtOnce(folder);
 	const deadline = clockGettime(CLOCK_MONOTONIC) + timeout;
 	for (let pause = 0.0005; ; pause = Math.min(2 * pause, 0.02)) {
 		const pids = remaining(group);
@@ -45,6 +45,15 @@ export function killGroup(group: Group, timeout: number, signal = SIGKILL) {
 	}
 	/* Who enters next would be frozen too, with nobody left to thaw it for. */
 	thawAll(group);
+}
+
+/** A threaded cgroup has only threads, which the kernel does not kill alone: their processes are signalled one by one. */
+function killAtOnce(folder: string) {
+	try {
+		writeKernelFile(`${folder}/cgroup.kill`, "1");
+	} catch (error) {
+		if (!(error instanceof SysError && error.errno === EOPNOTSUPP)) throw error;
+	}
 }
 
 function hasKillFile(group: Group): boolean {

@@ -9,7 +9,7 @@
  */
 
 import { type Hierarchy, hierarchyName } from "../../../native/linux/cgroup.ts";
-import { EBUSY, EEXIST, ENOENT, ESRCH } from "../../../native/linux/errno.ts";
+import { EBUSY, EEXIST, ENOENT, EOPNOTSUPP, ESRCH } from "../../../native/linux/errno.ts";
 import { writeKernelFile } from "../../../native/linux/fd.ts";
 import { tryMkdir, tryRmdir } from "../../../native/linux/stat.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
@@ -17,7 +17,7 @@ import { notA } from "../../common/command-line/options.ts";
 import { fail } from "../../common/errors.ts";
 import { explain } from "./explain.ts";
 import { nameProcesses } from "./files.ts";
-import { hierarchyOf } from "./layout.ts";
+import { everyHierarchy, hierarchyOf } from "./layout.ts";
 import { checkName, folderIn, type Group, isFolder, isOurs, lineage, markOurs, pretend, shownName } from "./path.ts";
 import { pidsIn, readTrimmed } from "./read.ts";
 
@@ -28,6 +28,8 @@ export interface MakeOptions {
 	needed?: string[];
 	/** False: a cgroup that is there is not made on further hierarchies for the needed controllers. */
 	grow?: boolean;
+	/** On every hierarchy that is mounted, if no controllers are named: a sandbox's cgroup. */
+	everywhere?: boolean;
 	/** Move processes of the cgroups above, that stand in v2's way, to their child `leaf`. */
 	leaf?: boolean;
 }
@@ -44,7 +46,8 @@ export function readControllers(text: string | undefined, group: Group): string[
 }
 
 /** The hierarchies to make a cgroup on: those asked for; else those that it is on already; else all of v1, or v2. */
-function hierarchiesFor(group: Group, { controllers, needed = [], grow = true }: MakeOptions): Hierarchy[] {
+function hierarchiesFor(group: Group, { controllers, needed = [], grow = true, everywhere = false }: MakeOptions): Hierarchy[] {
+	if (everywhere && !controllers) return everyHierarchy(group.layout);
 	const { hierarchies, kind } = group.layout;
 	const named = (names: string[]) =>
 		names.map((name) =>
@@ -170,7 +173,7 @@ function enable(group: Group, hierarchy: Hierarchy, names: string[], { needed = 
 			} catch (single) {
 				if (!(single instanceof SysError)) throw single;
 				if (single.errno === EBUSY) explainInner(group, folder, names);
-				if (needed.includes(name)) throw explain(single, group, hierarchy);
+				if (needed.includes(name) || single.errno === EOPNOTSUPP) throw explain(single, group, hierarchy, `the ${name} controller`);
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 /** Reading a cgroup's files. */
 import { ENODEV, EOPNOTSUPP } from "../../../native/linux/errno.ts";
 import { readFileIfAny } from "../../../native/linux/fd.ts";
+import { statusField } from "../../../native/linux/proc.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { folderOf, type Group } from "./path.ts";
 
@@ -30,10 +31,29 @@ export function keyed(text: string | undefined): Record<string, number> {
 	return values;
 }
 
-/** The PIDs in a cgroup.procs file; none where there is none. A process that our PID namespace does not have is 0. */
+/**
+ * The PIDs in a cgroup.procs file; none where there is none. A process that our PID namespace does not have is 0. A
+ * threaded cgroup of v2 has no such list: there it is the processes whose threads are in it.
+ */
 export function pidsIn(folder: string): number[] {
-	return (readTrimmed(`${folder}/cgroup.procs`) ?? "")
+	let text: string | undefined;
+	try {
+		text = readFileIfAny(`${folder}/cgroup.procs`);
+	} catch (error) {
+		if (error instanceof SysError && error.errno === EOPNOTSUPP) return processesOfThreads(folder);
+		if (!(error instanceof SysError && error.errno === ENODEV)) throw error;
+	}
+	return numbers(text ?? "");
+}
+
+function numbers(text: string): number[] {
+	return text
 		.split("\n")
 		.filter((line) => line !== "")
 		.map(Number);
+}
+
+function processesOfThreads(folder: string): number[] {
+	const processes = numbers(readTrimmed(`${folder}/cgroup.threads`) ?? "").map((thread) => Number(statusField(thread, "Tgid") ?? thread));
+	return [...new Set(processes)];
 }

@@ -3,14 +3,14 @@
 import type { Hierarchy } from "../../../native/linux/cgroup.ts";
 import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../../native/linux/clock.ts";
 import { EBUSY, ENOENT } from "../../../native/linux/errno.ts";
-import { stat, tryRmdir } from "../../../native/linux/stat.ts";
+import { S_IFDIR, S_IFMT, statIfAny, tryRmdir } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { explain, explainBusy } from "./explain.ts";
 import { subtree } from "./files.ts";
 import { everyHierarchy } from "./layout.ts";
 import { whileAlone } from "./lock.ts";
 import { folderIn, type Group, noSuchGroup } from "./path.ts";
-import { readTrimmed } from "./read.ts";
+import { pidsIn } from "./read.ts";
 
 /** How long the last process may take to give its memory back, in seconds; and what hierarchies may differ by, when one has let it go. */
 const ENDING = 10;
@@ -43,10 +43,10 @@ function tryRemove(group: Group, recursive: boolean): boolean {
 /** True where the cgroup is there, without processes and cgroups below it; false where it is not. Fails where it has some. */
 function isEmpty(group: Group, hierarchy: Hierarchy, recursive: boolean): boolean {
 	const folder = folderIn(group, hierarchy);
-	const processes = readTrimmed(`${folder}/cgroup.procs`);
-	if (processes === undefined) return false;
+	const found = statIfAny(folder);
+	if (!found || (found.mode & S_IFMT) !== S_IFDIR) return false;
 	/* A folder has a link more for each folder in it. */
-	if (processes !== "" || (!recursive && stat(folder).nlink > 2)) throw explainBusy(group, [folder]);
+	if (pidsIn(folder).length > 0 || (!recursive && found.nlink > 2)) throw explainBusy(group, [folder]);
 	return true;
 }
 
@@ -59,8 +59,7 @@ function removeFolder(group: Group, hierarchy: Hierarchy, patience: number): boo
 		if (result !== -EBUSY) throw explain(new SysError("rmdir", -result, folder), group, hierarchy);
 		/* The last process has ended, but is not reaped yet or still on its way out. */
 		if (patience === 0) return false;
-		if (pause > patience || (readTrimmed(`${folder}/cgroup.procs`) ?? "") !== "" || stat(folder).nlink > 2)
-			throw explainBusy(group, [folder]);
+		if (pause > patience || pidsIn(folder).length > 0 || (statIfAny(folder)?.nlink ?? 0) > 2) throw explainBusy(group, [folder]);
 		sleep(pause);
 	}
 }

@@ -215,6 +215,16 @@ export function optionsFor(limits: Limits): [option: string, value?: string][] {
 	return out;
 }
 
+/** The same as a shell reads them. */
+export function optionWords(limits: Limits): string[] {
+	return optionsFor(limits).map(([option, value]) => (value === undefined ? option : `${option} ${quote(value)}`));
+}
+
+/** A word for sh. */
+export function quote(text: string): string {
+	return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`;
+}
+
 function valueText({ type }: LimitRow, value: unknown): string {
 	const number = (n: number | undefined) => (n === Infinity ? "max" : String(n));
 	if (type === "pages") return `${(value as [string, number])[0]}=${number((value as [string, number])[1])}`;

@@ -11,7 +11,9 @@ export interface Row {
 	/** Bytes. */
 	memory?: number;
 	memoryLimit: number | null;
-	/** Bytes read and written per second. */
+	/** Bytes read and written per second, and both together. */
+	read?: number;
+	written?: number;
 	io?: number;
 	pids?: number;
 	pidsLimit: number | null;
@@ -51,10 +53,10 @@ function percent(cpus: number | undefined): string {
 	return cpus === undefined ? "-" : `${(100 * cpus).toFixed(1)}%`;
 }
 
-/** The columns beside the name and the three bars: ` 12345.6%`, ` 1023 MiB`, `  1023 MiB/s`, ` 99999`. */
-const NUMBERS = 9 + 9 + 12 + 6;
+/** The columns beside the name and the three bars: ` 12345.6%`, ` 1023 MiB` three times, ` 99999`. */
+const NUMBERS = 9 + 9 + 9 + 9 + 6;
 const MIN_NAME = 12;
-const MIN_BAR = 8;
+const MIN_BAR = 7;
 const MAX_BAR = 22;
 
 /**
@@ -69,17 +71,25 @@ export function tableLines(rows: Row[], key: SortKey, screen?: number, height = 
 	const isNarrow = width < NUMBERS + 3 + 3 * MIN_BAR + MIN_NAME;
 	const barWidth = isNarrow ? 0 : Math.max(MIN_BAR, Math.min(MAX_BAR, bars));
 	const nameWidth = Math.max(MIN_NAME, Math.min(longest, width - NUMBERS - 3 - 3 * barWidth));
-	const cells = (name: string, cpu: string, memory: string, io: string, pids: string, drawn: string[]) =>
+	const cells = (name: string, cpu: string, memory: string, [read, written]: [string, string], pids: string, drawn: string[]) =>
 		[
 			name.padEnd(nameWidth),
 			`${cpu.padStart(9)} ${drawn[0]}`,
 			`${memory.padStart(9)} ${drawn[1]}`,
-			io.padStart(12),
+			read.padStart(9),
+			written.padStart(9),
 			`${pids.padStart(6)} ${drawn[2]}`,
 		].join("");
 	const title = (name: SortKey) => (name === key ? `${name.toUpperCase()}*` : name.toUpperCase());
 	const blank = Array(3).fill(" ".repeat(barWidth)) as string[];
-	const header = cells("CGROUP", title("cpu"), title("memory"), title("io"), title("pids"), blank);
+	const header = cells(
+		"CGROUP",
+		title("cpu"),
+		title("memory"),
+		key === "io" ? ["READ/s*", "WRITE/s*"] : ["READ/s", "WRITE/s"],
+		title("pids"),
+		blank,
+	);
 
 	const room = rows.length + 1 > height ? Math.max(0, height - 2) : rows.length;
 	const lines = sortRows(rows, key)
@@ -89,7 +99,7 @@ export function tableLines(rows: Row[], key: SortKey, screen?: number, height = 
 				shorten(show(row.name), nameWidth),
 				percent(row.cpu),
 				size(row.memory),
-				row.io === undefined ? "-" : `${size(row.io)}/s`,
+				[size(row.read), size(row.written)],
 				row.pids === undefined ? "-" : String(row.pids),
 				[
 					bar(row.cpu, row.cpuLimit, barWidth, colour),

@@ -53,7 +53,8 @@ export function top(line: { options: TopOptions; operands: string[] }) {
 interface Counters {
 	time: number;
 	cpu: number | undefined;
-	io: number;
+	read: number;
+	written: number;
 }
 
 /** A function that tells what was used since it was called before (since now, the first time). */
@@ -68,9 +69,11 @@ function sampler(base: Group): () => Row[] {
 		for (const group of groups) {
 			const { usage, limit } = cpuUsage(group);
 			const memory = memoryUsage(group);
-			const io = ioUsage(group).reduce((sum, disk) => sum + disk.rbytes + disk.wbytes, 0);
+			const disks = ioUsage(group);
+			const read = disks.reduce((sum, disk) => sum + disk.rbytes, 0);
+			const written = disks.reduce((sum, disk) => sum + disk.wbytes, 0);
 			const pids = pidsUsage(group);
-			const counters = { time: clockGettime(CLOCK_MONOTONIC), cpu: usage, io };
+			const counters = { time: clockGettime(CLOCK_MONOTONIC), cpu: usage, read, written };
 			now.set(group.name, counters);
 			const last = before.get(group.name);
 			const seconds = last && counters.time - last.time;
@@ -78,9 +81,9 @@ function sampler(base: Group): () => Row[] {
 				name: shownName(group),
 				...(seconds && usage !== undefined && last.cpu !== undefined && { cpu: Math.max(0, usage - last.cpu) / seconds }),
 				cpuLimit: limit,
-				...(memory.current !== undefined && { memory: memory.current }),
+				...(memory.used !== undefined && { memory: memory.used }),
 				memoryLimit: memory.limit,
-				...(seconds && { io: Math.max(0, io - last.io) / seconds }),
+				...(seconds && rates(Math.max(0, read - last.read) / seconds, Math.max(0, written - last.written) / seconds)),
 				...(pids.current !== undefined && { pids: pids.current }),
 				pidsLimit: pids.limit,
 			});
@@ -90,6 +93,10 @@ function sampler(base: Group): () => Row[] {
 	};
 	look();
 	return look;
+}
+
+function rates(read: number, written: number) {
+	return { read, written, io: read + written };
 }
 
 /** How soon the first picture is there: its rates are of that time. */

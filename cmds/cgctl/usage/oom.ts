@@ -12,8 +12,10 @@ import { EPIPE } from "../../../native/linux/errno.ts";
 import { lseek, O_NONBLOCK, O_RDONLY, open, read, SEEK_END } from "../../../native/linux/fd.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { decode } from "../../../native/linux/text.ts";
+import { childNames } from "../group/files.ts";
+import { hierarchyOf } from "../group/layout.ts";
 import { folderOf, type Group } from "../group/path.ts";
-import { keyed, readIn } from "../group/read.ts";
+import { keyed, readIn, readTrimmed } from "../group/read.ts";
 
 export interface OomKill {
 	pid: number;
@@ -74,9 +76,17 @@ export function oomKills(log: number, group: Group, own: number[]): OomKill[] {
 	return kills;
 }
 
-/** How many processes of the cgroup the OOM killer has ended so far. */
+/** How many processes of the cgroup and of those below it the OOM killer has ended so far, whosever limit it was. */
 export function oomKillCount(group: Group): number {
 	const folder = folderOf(group, "memory");
 	if (folder === undefined) return 0;
-	return keyed(readIn(group, "memory", "memory.events") ?? readIn(group, "memory", "memory.oom_control")).oom_kill ?? 0;
+	return hierarchyOf(group.layout, "memory")?.version === 1
+		? v1OomKills(folder)
+		: (keyed(readIn(group, "memory", "memory.events")).oom_kill ?? 0);
+}
+
+/** v1 counts a kill in the process's own cgroup only, v2 in all above it as well. */
+export function v1OomKills(folder: string): number {
+	const own = keyed(readTrimmed(`${folder}/memory.oom_control`)).oom_kill ?? 0;
+	return childNames(folder).reduce((sum, name) => sum + v1OomKills(`${folder}/${name}`), own);
 }

@@ -8,6 +8,7 @@ import { folderIn, type Group, placesOf } from "../group/path.ts";
 import { keyed, readIn, readTrimmed } from "../group/read.ts";
 import { v1Limit, v2Limit } from "../limits/step.ts";
 import { diskName } from "./disk.ts";
+import { oomKillCount } from "./oom.ts";
 
 export interface CpuUsage {
 	usage?: number;
@@ -19,11 +20,18 @@ export interface CpuUsage {
 	throttled?: number;
 	/** cpus' worth. */
 	limit: number | null;
+	/** v2's cpu.weight, v1's cpu.shares. */
 	weight?: number;
+	shares?: number;
 }
 
 export interface MemoryUsage {
+	/** All that is charged, the page cache included. */
 	current?: number;
+	/** The same without page cache that has not been used for a while, as `docker stats` shows it. */
+	used?: number;
+	/** The page cache. */
+	cache?: number;
 	peak?: number;
 	limit: number | null;
 	high?: number | null;
@@ -125,7 +133,7 @@ export function cpuUsage(group: Group): CpuUsage {
 		throttledPeriods: stat.nr_throttled,
 		throttled: stat.throttled_time === undefined ? undefined : stat.throttled_time / 1e9,
 		limit: limit(quota < 0 ? Infinity : quota / Number(readIn(group, "cpu", "cpu.cfs_period_us"))),
-		weight: number(readIn(group, "cpu", "cpu.shares")),
+		shares: number(readIn(group, "cpu", "cpu.shares")),
 	});
 }
 
@@ -142,8 +150,11 @@ export function memoryUsage(group: Group): MemoryUsage {
 		for (const name of V2_KINDS.split(" ")) if (stat[name] !== undefined) kinds[name] = stat[name];
 		const swap = number(read("memory.swap.current"));
 		const swapPeak = number(read("memory.swap.peak"));
+		const current = number(read("memory.current"));
 		return defined<MemoryUsage>({
-			current: number(read("memory.current")),
+			current,
+			used: without(current, stat.inactive_file),
+			cache: stat.file,
 			peak: number(read("memory.peak")),
 			limit: limit(v2Limit(read("memory.max"))),
 			high: limit(v2Limit(read("memory.high"))),
@@ -168,10 +179,12 @@ export function memoryUsage(group: Group): MemoryUsage {
 	const events: Record<string, number> = {};
 	const failures = number(read("memory.failcnt"));
 	if (failures !== undefined) events.max = failures;
-	const kills = keyed(read("memory.oom_control")).oom_kill;
-	if (kills !== undefined) events.oom_kill = kills;
+	if (keyed(read("memory.oom_control")).oom_kill !== undefined) events.oom_kill = oomKillCount(group);
+	const current = number(read("memory.usage_in_bytes"));
 	return defined<MemoryUsage>({
-		current: number(read("memory.usage_in_bytes")),
+		current,
+		used: without(current, stat.total_inactive_file),
+		cache: stat.total_cache,
 		peak: number(read("memory.max_usage_in_bytes")),
 		limit: limit(ram),
 		high: undefined,
@@ -180,6 +193,10 @@ export function memoryUsage(group: Group): MemoryUsage {
 		swap: stat.total_swap === undefined ? undefined : { current: stat.total_swap, limit: limit(total === Infinity ? total : total - ram) },
 		events,
 	});
+}
+
+function without(current: number | undefined, inactive = 0): number | undefined {
+	return current === undefined ? undefined : Math.max(0, current - inactive);
 }
 
 /** Bytes and operations of each disk, of the cgroup and those below it. */

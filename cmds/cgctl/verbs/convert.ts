@@ -15,7 +15,7 @@ import { notA } from "../../common/command-line/options.ts";
 import { print, warn } from "../../common/command-line/tool.ts";
 import { fail, UsageError } from "../../common/errors.ts";
 import { parseSize } from "../../common/units.ts";
-import { limitsFrom, optionsFor } from "../limits/current.ts";
+import { limitsFrom, optionWords } from "../limits/current.ts";
 import { plan } from "../limits/plan.ts";
 import type { Facts } from "../limits/step.ts";
 import type { Limits } from "../limits/table.ts";
@@ -84,6 +84,13 @@ function whyLost(file: string, value: string): string | undefined {
 	return undefined;
 }
 
+/** Files of v2 that v1 has none by the name of: they pass as they are. */
+function isOfV2(file: string): boolean {
+	return /^(cpu\.(max|max\.burst|weight|weight\.nice|uclamp\.(min|max))|memory\.(min|low|high|max|oom\.group|swap\.(max|high)|zswap\.(max|writeback))|io\.(max|weight|bfq\.weight|latency|prio\.class)|cpuset\.cpus\.(exclusive|partition)|hugetlb\.\w+\.(rsvd\.)?max|misc\.max|cgroup\.(freeze|type|max\.(depth|descendants)))$/.test(
+		file,
+	);
+}
+
 function v1Unlimited(value: string): boolean {
 	return value === "-1" || Number(value) >= 2 ** 62;
 }
@@ -104,27 +111,37 @@ export function toWords(
 			return plainSize(file, value);
 		},
 	});
+	/* -1 takes a limit away, in so many words. */
+	if (files["memory.limit_in_bytes"] === "-1") limits.memory = Infinity;
+	if (files["memory.memsw.limit_in_bytes"] === "-1") limits.memorySwap = Infinity;
+	if (files["memory.soft_limit_in_bytes"] === "-1") limits.memoryReservation = 0;
 	const swappiness = limits.memorySwappiness;
 	delete limits.memorySwappiness;
 	if (swappiness !== undefined) used.delete("memory.swappiness");
 	const lost: string[] = [];
 	const safe: Limits = { ...limits, weightFormula };
 	/* v2 limits swap only beside a limit of memory. */
-	if (safe.memorySwap !== undefined && safe.memory === undefined) {
+	if (safe.memorySwap !== undefined && safe.memorySwap !== Infinity && (safe.memory ?? Infinity) === Infinity) {
 		lost.push(
 			`memory.memsw.limit_in_bytes=${files["memory.memsw.limit_in_bytes"]}: v2 limits swap by itself; it needs memory.limit_in_bytes to take off`,
 		);
 		delete safe.memorySwap;
 	}
+	const own: [key: string, value: string][] = [];
 	for (const file of Object.keys(files)) {
 		const value = files[file] as string;
+		if (!used.has(file) && isOfV2(file)) {
+			/* A file with a line a disk takes them one by one. */
+			for (const line of value.split("\n")) own.push([file, line]);
+			continue;
+		}
 		const why = used.has(file) ? undefined : (whyLost(file, value) ?? "no file of v1 that is known to have one of v2");
 		if (why) lost.push(`${file}=${value.split("\n")[0]}: ${why}`);
 	}
 	const { writes, notes } = plan(safe, v2Facts());
-	if (words === "v2") return { lines: writes.map(({ file, value }) => `${file}=${value}`), notes, lost };
-	const options = optionsFor(limits).map(([option, value]) => (value === undefined ? option : `${option} ${value}`));
-	return { lines: options, notes: [], lost };
+	if (words === "v2")
+		return { lines: [...writes.map(({ file, value }) => [file, value]), ...own].map((pair) => pair.join("=")), notes, lost };
+	return { lines: optionWords(own.length > 0 ? { ...limits, set: own } : limits), notes: [], lost };
 }
 
 /** Sizes may be written 256M in a configuration; the kernel's files show bytes. */

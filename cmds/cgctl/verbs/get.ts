@@ -7,7 +7,7 @@ import { json, table } from "../../common/table.ts";
 import { existingGroup, type Group, type PathOptions, placesOf, plainName } from "../group/path.ts";
 import { readTrimmed } from "../group/read.ts";
 import { noSuchKey } from "../limits/apply.ts";
-import { optionsFor } from "../limits/current.ts";
+import { optionsFor, optionWords } from "../limits/current.ts";
 import { effectiveLimits } from "../limits/effective.ts";
 import { currentLimits } from "../limits/own.ts";
 import { plan } from "../limits/plan.ts";
@@ -105,8 +105,7 @@ function printEffective(group: Group, asJson: boolean) {
 function printAs(group: Group, options: GetOptions) {
 	const limits: Limits = { ...currentLimits(group), weightFormula: parseFormula(options.weightFormula) };
 	if (readWords(options.as as string) === "options") {
-		const words = optionsFor(limits).map(([option, value]) => (value === undefined ? option : `${option} ${value}`));
-		return print(`${words.join(" ")}\n`);
+		return print(`${optionWords(limits).join(" ")}\n`);
 	}
 	const lost = limits.memorySwappiness;
 	delete limits.memorySwappiness;

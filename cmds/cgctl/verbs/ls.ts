@@ -82,7 +82,7 @@ function rowsOf(group: Group, depth = 0): Row[] {
 		frozen: isFrozen(group) === true,
 		cpu: cpu.usage,
 		cpus: cpu.limit,
-		memory: memory.current,
+		memory: memory.used,
 		memoryLimit: memory.limit,
 		pids: pids.current,
 		pidsLimit: pids.limit,

@@ -64,8 +64,10 @@ export function runAndWait(line: { options: RunOptions; operands: string[] }) {
 	const ended = supervise(pid, taken);
 	const wall = clockGettime(CLOCK_MONOTONIC) - started;
 
-	const count = oomKillCount(group) - killsBefore;
-	const kills = count > 0 ? listKills(group, log, ended, argv) : [];
+	const counted = oomKillCount(group) - killsBefore;
+	const kills = listKills(group, log, ended, argv, counted);
+	/* A cgroup below that is gone has taken its count along; the log still has it. */
+	const count = Math.max(counted, kills.length);
 	if (count > 0) reportKills(group, kills, count);
 	if (stats && output !== undefined) writeStats(output, stats, { pid, ended, wall, count, kills });
 	if (options.rm) removeAfter(group, isNew);
@@ -97,9 +99,9 @@ function openOutput(text: string): number {
 	return /^\d+$/.test(text) ? Number(text) : open(text, O_WRONLY | O_CREAT | O_TRUNC, 0o644);
 }
 
-function listKills(group: Group, log: number | undefined, ended: Ended, argv: string[]): OomKill[] {
+function listKills(group: Group, log: number | undefined, ended: Ended, argv: string[], counted: number): OomKill[] {
 	const kills = log === undefined ? [] : oomKills(log, group, [ended.pid]);
-	if (kills.length > 0) return kills;
+	if (kills.length > 0 || counted === 0) return kills;
 	/* The log is closed to us (kernel.dmesg_restrict, or a container's): the program's end tells enough. */
 	const name = argv[0] as string;
 	return ended.signal && ended.code === SIGKILL ? [{ pid: ended.pid, task: name.slice(name.lastIndexOf("/") + 1) }] : [];

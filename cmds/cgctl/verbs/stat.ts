@@ -48,7 +48,8 @@ function text(usage: Usage, name: string): string {
 	if (memory.current !== undefined)
 		row(
 			"memory",
-			`${formatSize(memory.current)} now`,
+			`${formatSize(memory.used ?? memory.current)} now`,
+			memory.cache ? `${formatSize(memory.cache)} page cache` : undefined,
 			memory.peak === undefined ? undefined : `${formatSize(memory.peak)} at the peak`,
 			of(memory.limit, formatSize),
 			typeof memory.high === "number" ? `high ${formatSize(memory.high)}` : undefined,

@@ -20,6 +20,7 @@ import { parseDuration } from "../../common/units.ts";
 import { childNames } from "../group/files.ts";
 import { type Group, placesOf, shownName } from "../group/path.ts";
 import { keyed, pidsIn, readTrimmed } from "../group/read.ts";
+import { v1OomKills } from "../usage/oom.ts";
 
 /** One event, with what is known of it. */
 export interface Happening {
@@ -281,7 +282,13 @@ function isPopulated(folder: string): boolean {
 /** Its eventfd is signalled before the kernel has chosen whom to kill: the count of the killed is looked at for a while. */
 function oom(folder: string): Source {
 	const fd = eventControl(folder, "memory.oom_control");
-	const killed = counting(`${folder}/memory.oom_control`, (key) => (key === "oom_kill" ? key : undefined));
+	let killsBefore = v1OomKills(folder);
+	const killed = (): Happening[] => {
+		const now = v1OomKills(folder);
+		const count = now - killsBefore;
+		killsBefore = now;
+		return count > 0 ? [{ event: "oom_kill", count, total: now }] : [];
+	};
 	let total = 0;
 	return {
 		name: "memory.oom_control",

@@ -1,19 +1,23 @@
 /** A pool's devices: made from its record, and removed. */
 
-import { DM_DEFERRED_REMOVE, dmInfo, dmList } from "../../../native/linux/devmapper.ts";
+import { DM_DEFERRED_REMOVE, dmInfo, dmList, dmResume } from "../../../native/linux/devmapper.ts";
 import { EBUSY, EINVAL, ENODATA } from "../../../native/linux/errno.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
-import { fail } from "../../common/errors.ts";
+import { fail, show } from "../../common/errors.ts";
 import { dmData, dmMetadata, dmPool, dmVolume, type PoolRecord } from "../store/pool.ts";
 import { readVolumeIfAny } from "../store/volume.ts";
-import { addDevice, removeDevice, removeQuietly } from "../udev/device.ts";
+import { addDevice, makeNode, removeDevice, removeQuietly, removeStaleNode } from "../udev/device.ts";
 import { holdersOf } from "../volume/holders.ts";
 import { closeBacking, openBacking, poolDevice, poolTable } from "./backing.ts";
 
 /** Makes a pool's devices, where they are not there. True if they were made. To be called under the pool's lock. */
 export function activatePool(pool: PoolRecord, prepare?: (metadataPath: string) => void): boolean {
 	if (!isDryRun()) {
-		if (poolDevice(pool)) return false;
+		const info = poolDevice(pool);
+		if (info) {
+			makeNode(info);
+			return false;
+		}
 		/* What an attempt that was killed has left, without a table in force. */
 		for (const name of [dmPool(pool.name), dmData(pool.name), dmMetadata(pool.name)]) removeQuietly(name);
 	}
@@ -57,7 +61,7 @@ export function deactivatePool(pool: PoolRecord, volumes: boolean) {
 /** Removes a device; one that is gone is fine. Fails where it is in use, saying by whom; `deferred` leaves that to the kernel. */
 export function deactivate(device: string, what: string, deferred = false) {
 	const info = dmInfo(device);
-	if (!info && !isDryRun()) return;
+	if (!info && !isDryRun()) return removeStaleNode(device);
 	try {
 		removeDevice(device, deferred ? DM_DEFERRED_REMOVE : 0);
 	} catch (error) {
@@ -76,9 +80,18 @@ export function activateVolume(pool: PoolRecord, name: string): string {
 	const volume = readVolumeIfAny(pool.name, name);
 	if (!volume) return fail(`${name}: no such volume in ${pool.name}`);
 	const device = dmVolume(pool.name, name);
+	const uuid = `TSBOX-${pool.uuid}-${volume.device_id}`;
 	if (!isDryRun()) {
 		const info = dmInfo(device);
-		if (info?.hasActive && !info.deferredRemove) return device;
+		if (info && info.uuid !== uuid)
+			fail(`${device}: is there, and is not this volume's: its uuid is ${show(info.uuid)}`, `\`tsdmthin remove ${device}\``);
+		if (info?.hasActive && !info.deferredRemove) {
+			/* Whoever suspended it was killed: all of ours hold the lock meanwhile. */
+			if (info.suspended) dmResume(device);
+			/* Who made it may have been killed before its node was there. */
+			makeNode(info);
+			return device;
+		}
 		if (info?.deferredRemove) fail(`${name}: its device is about to be removed`, "its last user has yet to close it");
 		if (info) removeQuietly(device);
 	}
@@ -87,9 +100,7 @@ export function activateVolume(pool: PoolRecord, name: string): string {
 	const origin = volume.external_origin === undefined ? "" : ` ${volume.external_origin}`;
 	const params = `${poolInfo?.major ?? 0}:${poolInfo?.minor ?? 0} ${volume.device_id}${origin}`;
 	try {
-		addDevice(device, `TSBOX-${pool.uuid}-${volume.device_id}`, [
-			{ start: 0, length: Math.floor(volume.size / 512), type: "thin", params },
-		]);
+		addDevice(device, uuid, [{ start: 0, length: Math.floor(volume.size / 512), type: "thin", params }]);
 	} catch (error) {
 		if (error instanceof SysError && error.errno === ENODATA)
 			fail(`${name}: the pool has no device ${volume.device_id}`, `\`tsdmthin pool check ${pool.name}\``);

@@ -9,7 +9,7 @@ import {
 	dmTableStatus,
 	type Target,
 } from "../../../native/linux/devmapper.ts";
-import { close, O_NOFOLLOW, O_RDWR, open } from "../../../native/linux/fd.ts";
+import { close, O_NOFOLLOW, O_RDWR, open, readFileIfAny } from "../../../native/linux/fd.ts";
 import { attachLoop, LOOP_MAJOR, loopFile, updateLoopCapacity } from "../../../native/linux/loop.ts";
 import { S_IFBLK, S_IFMT, S_IFREG, stat } from "../../../native/linux/stat.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";
@@ -139,7 +139,9 @@ export function growBacking(pool: PoolRecord): number {
 /** The file or device behind a part, for people. */
 export function describePart(device: string): string {
 	const [major, minor] = device.split(":").map(Number);
-	return major === LOOP_MAJOR ? `/dev/loop${minor}` : `/dev/${device}`;
+	if (major === LOOP_MAJOR) return `/dev/loop${minor}`;
+	const name = readFileIfAny(`/sys/dev/block/${device}/dm/name`)?.trim();
+	return name === undefined ? device : devicePath(name);
 }
 
 export function loopFileOf(device: string): string | undefined {

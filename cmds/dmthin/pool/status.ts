@@ -6,7 +6,7 @@
  * or `Fail` where the pool is out of service, `Error` where its status cannot be had.
  */
 
-import { DM_NOFLUSH_FLAG, dmTableStatus } from "../../../native/linux/devmapper.ts";
+import { DM_NOFLUSH_FLAG, dmTableStatus, openControl } from "../../../native/linux/devmapper.ts";
 import { ENOENT, ENXIO } from "../../../native/linux/errno.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { fail } from "../../common/errors.ts";
@@ -74,6 +74,8 @@ export function poolStatus(pool: PoolRecord): PoolStatus {
 	const status = poolStatusIfActive(pool);
 	if (status) return status;
 	if (isDryRun()) return parsePoolStatus("0 0/1 0/1 - rw discard_passdown queue_if_no_space - 0") as PoolStatus;
+	/* Where there is no device-mapper, that is the error. */
+	openControl();
 	return fail(`${pool.name}: the pool is not active`, `\`tsdmthin pool activate ${pool.name}\``);
 }
 

@@ -16,6 +16,7 @@ import {
 	type PoolRecord,
 	readPool,
 	readPoolIfAny,
+	removeHalfWritten,
 	storeFolder,
 	withPool,
 	withStore,
@@ -23,7 +24,7 @@ import {
 } from "../store/pool.ts";
 import { beginTransactions, recover } from "../store/transaction.ts";
 import { forgetVolume, listVolumes, type Volume, writeVolume } from "../store/volume.ts";
-import { devicePath } from "../udev/device.ts";
+import { devicePath, makeNode } from "../udev/device.ts";
 import { clearDeleted } from "../volume/manage.ts";
 import { activatePool, activeVolumes, deactivatePool } from "./activate.ts";
 import { withMappings } from "./mappings.ts";
@@ -42,7 +43,7 @@ export function activatePools(operands: string[], options: { device?: string }) 
 			activatePool(pool);
 			/* A device may have another name since the machine was started. */
 			if (JSON.stringify(pool.devices) !== paths) writePool(pool);
-			resumeAll(pool);
+			clearKilled(pool);
 			const { mended } = recover(pool);
 			if (mended) print(`${pool.name}: ${mended}\n`);
 		});
@@ -50,12 +51,14 @@ export function activatePools(operands: string[], options: { device?: string }) 
 	}
 }
 
-/** A process that was killed while it had a device suspended has left it so. */
-function resumeAll(pool: PoolRecord) {
+/** What a process that was killed has left: a device suspended or without its node, a file half written. */
+function clearKilled(pool: PoolRecord) {
 	if (isDryRun()) return;
+	removeHalfWritten(pool.name);
 	for (const name of [dmPool(pool.name), ...activeVolumes(pool.name).map((volume) => dmVolume(pool.name, volume))]) {
 		const info = dmInfo(name);
 		if (info?.suspended && (info.hasActive || info.hasInactive)) dmResume(name);
+		if (info?.hasActive) makeNode(info);
 	}
 }
 
@@ -119,7 +122,7 @@ export function gc() {
 		const pool = readPool(name);
 		if (!dmInfo(dmPool(name))?.hasActive) continue;
 		withPool(name, () => {
-			resumeAll(pool);
+			clearKilled(pool);
 			recover(pool);
 			const known = withMappings(pool, (reader) => new Set(reader.details.keys()));
 			for (const volume of listVolumes(name))

@@ -7,7 +7,7 @@
  *                            mnt/NAME        where a volume is mounted, if no other place was given
  */
 
-import { close, fsync, O_DIRECTORY, O_RDONLY, open } from "../../../native/linux/fd.ts";
+import { close, fsync, O_DIRECTORY, O_RDONLY, open, readdir } from "../../../native/linux/fd.ts";
 import { unlinkIfAny } from "../../../native/linux/stat.ts";
 import { dryRun, isDryRun } from "../../../native/linux/syscall.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
@@ -116,6 +116,12 @@ export function syncFolder(path: string) {
 	} finally {
 		close(fd);
 	}
+}
+
+/** Removes what a killed process had half written. To be called under the pool's lock, under which all is written. */
+export function removeHalfWritten(pool: string) {
+	for (const folder of [poolFolder(pool), `${poolFolder(pool)}/metadata`])
+		for (const name of readdir(folder)) if (/\.\d+\.new$/.test(name)) unlinkIfAny(`${folder}/${name}`);
 }
 
 /** Makes the folders of a pool. */

@@ -91,14 +91,13 @@ function columns(all: DmInfo[], options: InfoOptions): string {
 		return field;
 	});
 	const rows = all.map((one) => fields.map((field) => escapeControls(String(field.value(one)))));
-	if (options.separator !== undefined) {
-		const separator = options.separator;
+	/* Without a header dmsetup aligns nothing, for scripts. */
+	if (options.separator !== undefined || options.noheadings) {
+		const separator = options.separator ?? ":";
 		const head = options.noheadings ? [] : [fields.map(({ header }) => header)];
 		return [...head, ...rows].map((row) => `${row.join(separator)}\n`).join("");
 	}
-	const widths = fields.map(({ width, header }, i) =>
-		Math.max(options.noheadings ? 0 : Math.max(width, header.length), ...rows.map((row) => (row[i] as string).length)),
-	);
+	const widths = fields.map(({ width, header }, i) => Math.max(width, header.length, ...rows.map((row) => (row[i] as string).length)));
 	const line = (cells: string[]) =>
 		`${cells
 			.map((cell, i) => (fields[i]?.right ? cell.padStart(widths[i] as number) : cell.padEnd(widths[i] as number)))

@@ -89,6 +89,14 @@ export function removeDevice(name: string, flags = 0, patience = BUSY_PATIENCE) 
 	if (before && !dmInfo(name)) removeNode(name, before);
 }
 
+/** Removes the node of a device that has gone by itself: whose removal had been put off. */
+export function removeStaleNode(name: string) {
+	if (isDryRun() || dmInfo(name)) return;
+	const found = lstatIfAny(devicePath(name));
+	const type = (found?.mode ?? 0) & S_IFMT;
+	if (type === S_IFBLK || (type === S_IFLNK && !statIfAny(devicePath(name)))) unlinkIfAny(devicePath(name));
+}
+
 /** As an undo step: what is gone is fine, and what stays is for gc. */
 export function removeQuietly(name: string) {
 	try {

@@ -58,7 +58,7 @@ function openAt(proto: Protocol, address: SocketAddress, isV6Only: boolean): { f
 		if (error instanceof SysError && error.errno === EADDRINUSE) {
 			const { address: host, port } = address as { address: string; port: number };
 			const holder = holderOf(proto, port);
-			fail(`${proto} port ${port} of ${host}: already in use${holder ? ` by ${holder}` : ""}`);
+			fail(`${proto} port ${port}${host === "::" && !isV6Only ? "" : ` of ${host}`}: already in use${holder ? ` by ${holder}` : ""}`);
 		}
 		throw error;
 	}

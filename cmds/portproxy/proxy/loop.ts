@@ -18,7 +18,8 @@ import {
 import { SysError } from "../../../native/linux/syscall.ts";
 import { readTimer, setTimer, timerfd } from "../../../native/linux/timerfd.ts";
 import { CLOCK, CONNECTION, DATAGRAMS, DEADLINE, FLOW, LISTENER, SIGNALS } from "./kinds.ts";
-import { type Mapping, makePort, type Port, type PortSettings } from "./port.ts";
+import { type PeerSettings, peers } from "./peers.ts";
+import { type Mapping, makePort, type Port } from "./port.ts";
 import { tcp } from "./tcp.ts";
 import { udp } from "./udp.ts";
 
@@ -27,7 +28,7 @@ const EVENTS = 256;
 /** What lacked descriptors is tried again after so many milliseconds. */
 const RETRY = 100;
 
-export interface Settings extends PortSettings {
+export interface Settings extends PeerSettings {
 	/** Connections and flows, each. */
 	maxConnections: number;
 	/** Seconds; 0: connections may be idle for ever. */
@@ -64,8 +65,13 @@ export function makeProxy(settings: Settings): PortProxy {
 	/* A tenth of the shortest time is exact enough. */
 	const interval = Math.min(5, Math.max(0.05, Math.min(settings.idleTimeout || 50, settings.udpTimeout) / 10));
 	const ticks = (seconds: number) => Math.ceil(seconds / interval);
-	const connections = tcp(poller, { maxConnections: settings.maxConnections, idleTicks: ticks(settings.idleTimeout) });
-	const flows = udp(poller, { maxConnections: settings.maxConnections, idleTicks: ticks(settings.udpTimeout) });
+	const shared = peers(settings);
+	const kindOf = (port: Port) => (port.mapping.proto === "udp" ? DATAGRAMS : LISTENER);
+	const listenTo = (port: Port, on: boolean) => {
+		if (port.fd >= 0) poller.modify(port.fd, on ? EPOLLIN : 0, kindOf(port), port.number);
+	};
+	const connections = tcp(poller, shared, { maxConnections: settings.maxConnections, idleTicks: ticks(settings.idleTimeout) }, listenTo);
+	const flows = udp(poller, shared, { maxConnections: settings.maxConnections, idleTicks: ticks(settings.udpTimeout) });
 	const ports: Port[] = [];
 	/** Ports by the number that their events have; a port that was removed leaves its place to another. */
 	const numbered: (Port | undefined)[] = [];
@@ -95,7 +101,6 @@ export function makeProxy(settings: Settings): PortProxy {
 	function unlisten(port: Port) {
 		if (port.fd >= 0) close(port.fd);
 		port.fd = -1;
-		port.close();
 	}
 
 	const proxy: PortProxy = {
@@ -103,11 +108,8 @@ export function makeProxy(settings: Settings): PortProxy {
 		add(mapping, fd) {
 			let number = numbered.indexOf(undefined);
 			if (number < 0) number = numbered.length;
-			const kind = mapping.proto === "udp" ? DATAGRAMS : LISTENER;
-			const port = makePort(mapping, fd, settings, (on) => {
-				if (port.fd >= 0) poller.modify(port.fd, on ? EPOLLIN : 0, kind, number);
-			});
-			poller.add(fd, EPOLLIN, kind, number);
+			const port = makePort(mapping, fd, number);
+			poller.add(fd, EPOLLIN, kindOf(port), number);
 			numbered[number] = port;
 			ports.push(port);
 			return port;
@@ -115,7 +117,7 @@ export function makeProxy(settings: Settings): PortProxy {
 		remove(port) {
 			unlisten(port);
 			if (port.mapping.proto === "udp") flows.reset(port);
-			numbered[numbered.indexOf(port)] = undefined;
+			numbered[port.number] = undefined;
 			ports.splice(ports.indexOf(port), 1);
 		},
 		watch(fd, kind, index, handler) {

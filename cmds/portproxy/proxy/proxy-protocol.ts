@@ -8,7 +8,7 @@
 import { encodeAddress, formatInet, inetSocketAddress } from "../../../native/linux/sockaddr.ts";
 import { getsockname } from "../../../native/linux/socket.ts";
 import { encode } from "../../../native/linux/text.ts";
-import { clientAddress } from "./port.ts";
+import { clientAddress } from "./client-address.ts";
 
 const SIGNATURE = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a];
 

@@ -17,8 +17,9 @@ import { linger, SHUT_WR, SO_LINGER, SOCK_NONBLOCK, SOL_SOCKET, setsockopt, tryA
 import { SPLICE_F_MOVE, SPLICE_F_NONBLOCK, trySplice } from "../../../native/linux/splice.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { CONNECTION } from "./kinds.ts";
+import type { Peers } from "./peers.ts";
 import { pipePool } from "./pipes.ts";
-import type { Port } from "./port.ts";
+import { formatMapping, type Port } from "./port.ts";
 
 /** What is known of end `i`. */
 const ENDED = 1; /* it has sent its last byte, and that has been passed on */
@@ -63,7 +64,8 @@ export interface Tcp {
 	relieve(): void;
 }
 
-export function tcp(poller: Epoll, settings: TcpSettings): Tcp {
+/** `watch`: a port is to be listened to, or not. */
+export function tcp(poller: Epoll, peers: Peers, settings: TcpSettings, watch: (port: Port, on: boolean) => void): Tcp {
 	let room = 64;
 	let fds = new Int32Array(2 * room).fill(-1);
 	let state = new Uint8Array(2 * room);
@@ -119,7 +121,7 @@ export function tcp(poller: Epoll, settings: TcpSettings): Tcp {
 	/** A pipe, or descriptors, may be had again. */
 	function relieve() {
 		while (starved.length > 0) feed();
-		while (paused.length > 0 && count < settings.maxConnections) (paused.pop() as Port).resume();
+		while (paused.length > 0 && count < settings.maxConnections) watch(paused.pop() as Port, true);
 	}
 
 	function release(i: number) {
@@ -236,7 +238,7 @@ export function tcp(poller: Epoll, settings: TcpSettings): Tcp {
 
 	/** A client has been accepted: joins it to a socket that begins to connect. */
 	function join(port: Port, client: number, server: number) {
-		const connected = port.connect(server);
+		const connected = peers.connect(port, server);
 		if (connected < 0 && connected !== -EINPROGRESS) {
 			port.refused++;
 			port.resets++;
@@ -258,10 +260,10 @@ export function tcp(poller: Epoll, settings: TcpSettings): Tcp {
 		port.open++;
 		port.accepted++;
 		count++;
-		if (port.header) {
+		const header = peers.header(client);
+		if (header) {
 			const pipe = pipes.take();
 			if (pipe >= 0) {
-				const header = port.header(client);
 				write(pipes.writer(pipe), header);
 				pipeOf[i] = pipe;
 				held[i] = header.length;
@@ -272,12 +274,12 @@ export function tcp(poller: Epoll, settings: TcpSettings): Tcp {
 		}
 		const watched =
 			poller.tryAdd(server, armed[i + 1] as number, CONNECTION, i + 1) || poller.tryAdd(client, armed[i] as number, CONNECTION, i);
-		if (watched < 0 || (port.header && pipeOf[i] === -1)) abort(i);
+		if (watched < 0 || (header && pipeOf[i] === -1)) abort(i);
 	}
 
 	/** A port is not looked at until a connection has ended, or a tick has passed. */
 	function pause(port: Port) {
-		port.pause();
+		watch(port, false);
 		paused.push(port);
 	}
 
@@ -286,26 +288,20 @@ export function tcp(poller: Epoll, settings: TcpSettings): Tcp {
 			for (let n = 0; n < BATCH; n++) {
 				if (count >= settings.maxConnections) return pause(port);
 				/* The server's socket first: a client is accepted only where it can be served. */
-				const server = port.takeSocket();
+				const server = peers.take(port);
 				if (server < 0) return pause(port);
-				const client = tryAccept(port.fd, SOCK_NONBLOCK, port.name, port.resetNameLength());
+				const client = tryAccept(port.fd, SOCK_NONBLOCK, peers.name, peers.resetNameLength());
 				if (client < 0) {
-					port.keepSocket(server);
+					peers.keep(port, server);
 					if (client === -EAGAIN) return;
 					if (SHORT.includes(client)) return pause(port);
 					/* It has gone again, or a firewall forbids it: there may be others behind it. */
-					if (client !== -ECONNABORTED && client !== -EPERM && client !== -EPROTO) throw new SysError("accept4", -client, port.text);
-				} else if (port.admits()) {
-					const prepared = port.prepare(server);
-					if (prepared === 0) join(port, client, server);
-					else {
-						port.refused++;
-						close(client);
-						close(server);
-					}
-				} else {
+					if (client !== -ECONNABORTED && client !== -EPERM && client !== -EPROTO)
+						throw new SysError("accept4", -client, formatMapping(port.mapping));
+				} else if (peers.admits()) join(port, client, server);
+				else {
 					port.denied++;
-					port.keepSocket(server);
+					peers.keep(port, server);
 					setsockopt(client, SOL_SOCKET, SO_LINGER, hard, "SO_LINGER");
 					close(client);
 				}

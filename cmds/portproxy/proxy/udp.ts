@@ -12,6 +12,7 @@ import { AF_INET, SOCKADDR_STORAGE_SIZE, sockaddrIn, sockaddrIn6 } from "../../.
 import { IP_PKTINFO, IPPROTO_IP, IPPROTO_IPV6, IPV6_PKTINFO } from "../../../native/linux/socket.ts";
 import { controlSpace, in6Pktinfo, inPktinfo, messageBatch } from "../../../native/linux/sockmsg.ts";
 import { FLOW } from "./kinds.ts";
+import type { Peers } from "./peers.ts";
 import type { Port } from "./port.ts";
 
 /** Datagrams in a call, and the room for each: an IPv4 datagram has 65,507 bytes of data at most. */
@@ -50,7 +51,7 @@ interface Flow {
 	control: Uint8Array;
 }
 
-export function udp(poller: Epoll, settings: UdpSettings): Udp {
+export function udp(poller: Epoll, peers: Peers, settings: UdpSettings): Udp {
 	const batch = messageBatch(BATCH, SIZE, ROOM);
 	const names = new Uint16Array(batch.names.buffer);
 	const controls = new Uint16Array(batch.control.buffer);
@@ -132,15 +133,15 @@ export function udp(poller: Epoll, settings: UdpSettings): Udp {
 	/** The number of a new flow for message i; -1 where there can be none. */
 	function begin(port: Port, key: string, i: number): number {
 		if (count >= settings.maxConnections) makeRoom();
-		let fd = port.takeSocket();
+		let fd = peers.take(port);
 		if (fd === -EMFILE || fd === -ENFILE) {
 			makeRoom();
-			fd = port.takeSocket();
+			fd = peers.take(port);
 		}
 		if (fd < 0) return -1;
 		const name = batch.names.slice(i * SOCKADDR_STORAGE_SIZE, i * SOCKADDR_STORAGE_SIZE + NAME);
 		const index = free.length > 0 ? (free.pop() as number) : flows.length;
-		if (port.prepare(fd) < 0 || port.connect(fd) < 0 || poller.tryAdd(fd, EPOLLIN, FLOW, index) < 0) {
+		if (peers.connect(port, fd) < 0 || poller.tryAdd(fd, EPOLLIN, FLOW, index) < 0) {
 			close(fd);
 			free.push(index);
 			if (index === flows.length) flows.push(undefined);
@@ -201,11 +202,11 @@ export function udp(poller: Epoll, settings: UdpSettings): Udp {
 					if (i === 0 || key !== currentKey) {
 						flush(i);
 						currentKey = key;
-						const name = port.name;
+						const { name } = peers;
 						if (name) name.set(batch.names.subarray(i * SOCKADDR_STORAGE_SIZE, i * SOCKADDR_STORAGE_SIZE + name.length));
 						current = (keys ?? byKey.get(port))?.get(key) ?? -1;
 						if (current < 0) {
-							if (!port.admits()) port.denied++;
+							if (!peers.admits()) port.denied++;
 							else {
 								current = begin(port, key, i);
 								if (current < 0) port.dropped++;

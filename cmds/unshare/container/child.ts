@@ -8,10 +8,12 @@
  * descriptor, so that while it is held, and when the program runs, nothing leads back to the host.
  */
 
+import { type CgroupEntry, enterCgroups } from "../../../native/linux/cgroup.ts";
 import { setresgid, setresuid, umask } from "../../../native/linux/credential.ts";
 import { EACCES, ENOENT } from "../../../native/linux/errno.ts";
-import { chdir, close, closeRange, dup2, O_DIRECTORY, O_PATH, O_RDONLY, open, read, write } from "../../../native/linux/fd.ts";
+import { chdir, close, dup2, O_DIRECTORY, O_PATH, O_RDONLY, open, read, write } from "../../../native/linux/fd.ts";
 import { setLoopbackUp } from "../../../native/linux/loopback.ts";
+import { MOUNT_ATTR_NODEV, MOUNT_ATTR_RDONLY } from "../../../native/linux/mount.ts";
 import {
 	CLONE_NEWCGROUP,
 	CLONE_NEWNET,
@@ -33,10 +35,11 @@ import { strerror } from "../../../native/linux/strerror.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";
 import { setControllingTerminal } from "../../../native/linux/terminal.ts";
 import { fail, show } from "../../common/errors.ts";
+import { closeAllBut, execute, refuseMagicLink } from "../../common/program.ts";
 import { writeOwnIdMaps, writeSetgroups } from "../idmap.ts";
 import { isOutsideOfRoot, leaveKeyring } from "../inside.ts";
 import { writeTimeOffsets } from "../namespaces.ts";
-import { execute } from "../program.ts";
+import type { FilterSource } from "../seccomp/source.ts";
 import { applyIdentity, findIdentity, type Identity, raiseLimits, restrict, setLimits } from "./credentials.ts";
 import { makeTerminal } from "./dev.ts";
 import { mountInside, openSources } from "./mounts.ts";
@@ -52,8 +55,10 @@ export interface Birth {
 	report: number;
 	/** What the program's standard streams are to be; undefined to keep ours. */
 	stdio: (number | undefined)[];
-	/** The seccomp filter's program. */
-	filter: Uint8Array | undefined;
+	/** The cgroups that the process enters by itself. */
+	cgroups: CgroupEntry | undefined;
+	/** The seccomp filter, which depends on the capabilities. */
+	filter: FilterSource | undefined;
 	/** The signal mask that the program is to have. */
 	mask: Uint8Array;
 }
@@ -100,6 +105,7 @@ function dieWithParent({ go }: Birth) {
 
 function setUp(plan: Plan, birth: Birth): { program: Program; ns: Record<string, number>; master?: number } {
 	const has = (flag: number) => (plan.flags & flag) !== 0;
+	if (birth.cgroups) enterCgroups(birth.cgroups, true);
 	dieWithParent(birth);
 	if (!isDryRun()) takeStreams(birth);
 	if (plan.newSession) setsid();
@@ -108,7 +114,7 @@ function setUp(plan: Plan, birth: Birth): { program: Program; ns: Record<string,
 	if (has(CLONE_NEWTIME)) enterTimeNamespace(plan);
 	/* A hostile process that shares our PID namespace is not to look into us (CVE-2016-9962). */
 	setDumpable(false);
-	if (has(CLONE_NEWCGROUP) && !plan.hold) unshare(CLONE_NEWCGROUP);
+	if (has(CLONE_NEWCGROUP) && !isEnteredLate(plan)) unshare(CLONE_NEWCGROUP);
 	if (plan.hostname !== undefined) sethostname(plan.hostname);
 	if (plan.domainname !== undefined) setdomainname(plan.domainname);
 	if (has(CLONE_NEWNET)) setLoopbackUp();
@@ -120,11 +126,12 @@ function setUp(plan: Plan, birth: Birth): { program: Program; ns: Record<string,
 	if (has(CLONE_NEWNS)) makePrivate(plan.rootfs === undefined ? plan.propagation : undefined);
 	const root = plan.rootfs === undefined ? open("/", O_PATH | O_DIRECTORY) : bindRoot(plan.rootfs);
 	const topStaysWritable = plan.readOnly && protectBelow(root);
-	mountInside(plan.mounts, sources, root);
+	const dev = mountInside(plan.mounts, sources, root);
 	const identity = findIdentity(plan, plan.rootfs === undefined ? undefined : root);
-	const terminal = plan.tty ? makeTerminal(root, identity.uid) : undefined;
+	const terminal = plan.tty ? makeTerminal(root, dev, identity.uid) : undefined;
+	if (plan.noDevices) setAttributes(root, MOUNT_ATTR_NODEV, { recursive: false });
 	for (const command of plan.setup) runSetup(command, plan, birth);
-	if (topStaysWritable) setAttributes(root, READ_ONLY);
+	if (topStaysWritable) setAttributes(root, MOUNT_ATTR_RDONLY);
 	if (plan.rootfs !== undefined) changeRoot(root);
 
 	if (terminal && !isDryRun()) {
@@ -169,23 +176,27 @@ function enterTimeNamespace(plan: Plan) {
 	close(own);
 }
 
+/** The cgroup that is to be the root of a held sandbox's namespace is joined while it is held, unless it is planned. */
+function isEnteredLate({ hold, cgroups }: Plan): boolean {
+	return hold && cgroups.length === 0;
+}
+
 /** The inodes of the new namespaces. That of the cgroup namespace is made when a held sandbox starts. */
 function ownNamespaces(plan: Plan): Record<string, number> {
 	const ns: Record<string, number> = {};
 	for (const { name, flag } of NAMESPACES) {
-		const inode = (plan.flags & flag) === 0 || (flag === CLONE_NEWCGROUP && plan.hold) ? undefined : namespaceInode("self", name);
+		const isMade = (plan.flags & flag) !== 0 && !(flag === CLONE_NEWCGROUP && isEnteredLate(plan));
+		const inode = isMade ? namespaceInode("self", name) : undefined;
 		if (inode !== undefined) ns[name] = inode;
 	}
 	return ns;
 }
 
-const READ_ONLY = 1; /* MOUNT_ATTR_RDONLY */
-
 /** Makes all that is mounted below the root read-only at once; the root itself only when all places in it are made. */
 function protectBelow(root: number): boolean {
 	if (isReadOnly(root)) return false;
-	setAttributes(root, READ_ONLY, { recursive: true });
-	setAttributes(root, 0, { clear: READ_ONLY });
+	setAttributes(root, MOUNT_ATTR_RDONLY, { recursive: true });
+	setAttributes(root, 0, { clear: MOUNT_ATTR_RDONLY });
 	return true;
 }
 
@@ -200,16 +211,6 @@ function runSetup(command: string, plan: Plan, birth: Birth) {
 	}
 	const ended = wait(child);
 	if (ended && exitStatus(ended) !== 0) fail(`--setup ${show(command)}: it ended with status ${exitStatus(ended)}`);
-}
-
-/** Closes all descriptors from `first` on but some. */
-function closeAllBut(kept: number[], first: number) {
-	let from = first;
-	for (const fd of kept.filter((fd) => fd >= first).sort((a, b) => a - b)) {
-		closeRange(from, fd - 1);
-		from = fd + 1;
-	}
-	closeRange(from);
 }
 
 function changeFolder({ cwd, rootfs }: Plan) {
@@ -246,14 +247,16 @@ function checkProgram(name: string, environment: string[]) {
 
 function launch(plan: Plan, birth: Birth, { argv, environment, identity, umask: mask }: Program): never {
 	/* Only now is the process in the cgroup that is to be its root. */
-	if (plan.hold && (plan.flags & CLONE_NEWCGROUP) !== 0) unshare(CLONE_NEWCGROUP);
+	if (isEnteredLate(plan) && (plan.flags & CLONE_NEWCGROUP) !== 0) unshare(CLONE_NEWCGROUP);
 	setDumpable(false);
 	umask(mask);
 	raiseLimits(plan.limits);
-	applyIdentity(plan, identity);
+	const filter = applyIdentity(plan, identity, birth.filter);
 	dieWithParent(birth);
 	sigprocmask(SIG_SETMASK, birth.mask);
 	setLimits(plan.limits);
-	restrict(plan, birth.filter);
+	restrict(plan, filter);
+	/* From here on paths of the container are resolved; but for the report's pipe there is nothing of the host to come by. */
+	if (plan.rootfs !== undefined && argv[0] !== undefined) refuseMagicLink(argv[0], environment);
 	execute(argv, environment, plan.argv0);
 }

@@ -1,6 +1,7 @@
 /** What the program runs as: user and groups, capabilities, limits; man 7 credentials, capabilities. */
 import {
 	CAP_SETGID,
+	CAP_SYS_ADMIN,
 	capabilityNumber,
 	capget,
 	capset,
@@ -11,18 +12,14 @@ import {
 } from "../../../native/linux/capability.ts";
 import { geteuid, setgroups, setresgid, setresuid } from "../../../native/linux/credential.ts";
 import { readFileIfAny } from "../../../native/linux/fd.ts";
-import { PR_CAPBSET_READ, PR_SET_NO_NEW_PRIVS, prctl } from "../../../native/linux/process.ts";
+import { PR_CAPBSET_READ, PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS, prctl } from "../../../native/linux/process.ts";
 import { getrlimit, RLIM_INFINITY, setrlimit } from "../../../native/linux/rlimit.ts";
-import { setSeccompFilter } from "../../../native/linux/seccomp/load.ts";
+import { type Filter, loadFilter } from "../../../native/linux/seccomp/load.ts";
 import { findUser, parseUser } from "../../common/accounts.ts";
 import { fail, show } from "../../common/errors.ts";
+import type { FilterSource } from "../seccomp/source.ts";
+import { USUAL_CAPABILITIES } from "../usual-capabilities.ts";
 import type { Limit, Plan } from "./plan.ts";
-
-const PR_SET_KEEPCAPS = 8;
-
-/** What Docker leaves to a container's root (moby, oci/caps/defaults.go). */
-const DEFAULT =
-	"CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE".split(" ");
 
 /** The program's identity, settled before the root is let go of. */
 export interface Identity {
@@ -90,7 +87,7 @@ function numbers(names: string[], all: number[]): Set<number> {
 	const found = new Set<number>();
 	for (const name of names) {
 		if (/^ALL$/i.test(name)) for (const capability of all) found.add(capability);
-		else if (/^DEFAULT$/i.test(name)) for (const capability of DEFAULT) found.add(capabilityNumber(capability) as number);
+		else if (/^DEFAULT$/i.test(name)) for (const capability of USUAL_CAPABILITIES) found.add(capabilityNumber(capability) as number);
 		else found.add(capabilityNumber(name) as number);
 	}
 	return found;
@@ -99,18 +96,22 @@ function numbers(names: string[], all: number[]): Set<number> {
 /**
  * Changes to the program's user, groups and capabilities. The bounding set first, while CAP_SETPCAP is there; what a user
  * that is not root is to have needs the ambient set, and PR_SET_KEEPCAPS to live through setresuid(2). The inheritable set
- * is left empty for root: it would let files' capabilities give more than was meant (CVE-2022-24769).
+ * is left empty for root: it would let files' capabilities give more than was meant (CVE-2022-24769). Returns the seccomp
+ * filter if it is yet to be put in force, by `restrict`.
  */
-export function applyIdentity(plan: Plan, identity: Identity) {
+export function applyIdentity(plan: Plan, identity: Identity, filter: FilterSource | undefined): Filter | undefined {
 	const changes = plan.capDrop.length > 0 || plan.capAdd.length > 0;
 	const caps = changes || plan.keepCaps ? limitBoundingSet(plan) : undefined;
+	const made = filter?.make(caps?.kept ?? boundingSet());
+	const late = filter && comesLast(plan, filter) ? made : undefined;
+	if (made && !late) loadFilter(made);
 	if (caps) prctl("PR_SET_KEEPCAPS", PR_SET_KEEPCAPS, 1);
 	if (identity.groups) setgroups(identity.groups);
 	if (!identity.isKept) {
 		setresgid(identity.gid);
 		setresuid(identity.uid);
 	}
-	if (!caps) return;
+	if (!caps) return late;
 
 	const isRoot = geteuid() === 0;
 	const held = capget().permitted.filter((capability) => caps.kept.includes(capability));
@@ -120,12 +121,26 @@ export function applyIdentity(plan: Plan, identity: Identity) {
 	clearAmbient();
 	capset({ effective: left, permitted: left, inheritable: ambient });
 	for (const capability of ambient) raiseAmbient(capability);
+	return late;
+}
+
+function boundingSet(): number[] {
+	const bounding: number[] = [];
+	for (let i = 0, last = lastCapability(); i <= last; i++) if (prctl("PR_CAPBSET_READ", PR_CAPBSET_READ, i) === 1) bounding.push(i);
+	return bounding;
+}
+
+/**
+ * A policy is put in force while there is CAP_SYS_ADMIN, so that the program can do with set-user-ID files; where there is
+ * none, and for a program that may forbid us anything, it is the last of all, with no_new_privs.
+ */
+function comesLast(plan: Plan, filter: FilterSource): boolean {
+	return plan.noNewPrivs || filter.isProgram || !capget().effective.includes(CAP_SYS_ADMIN);
 }
 
 /** Drops from the bounding set what --cap-drop names and --cap-add does not. */
 function limitBoundingSet({ capDrop, capAdd }: Plan): { kept: number[]; added: Set<number> } {
-	const bounding: number[] = [];
-	for (let i = 0, last = lastCapability(); i <= last; i++) if (prctl("PR_CAPBSET_READ", PR_CAPBSET_READ, i) === 1) bounding.push(i);
+	const bounding = boundingSet();
 	const dropped = numbers(capDrop, bounding);
 	const added = numbers(capAdd, bounding);
 	const kept = bounding.filter((capability) => !dropped.has(capability) || added.has(capability));
@@ -139,7 +154,7 @@ function canSetGroups(): boolean {
 }
 
 /** The last steps before the exec: from here on the process can do less than the program. */
-export function restrict(plan: Plan, filter: Uint8Array | undefined) {
-	if (plan.noNewPrivs) prctl("PR_SET_NO_NEW_PRIVS", PR_SET_NO_NEW_PRIVS, 1);
-	if (filter) setSeccompFilter(filter);
+export function restrict(plan: Plan, filter: Filter | undefined) {
+	if (plan.noNewPrivs || filter) prctl("PR_SET_NO_NEW_PRIVS", PR_SET_NO_NEW_PRIVS, 1);
+	if (filter) loadFilter(filter);
 }

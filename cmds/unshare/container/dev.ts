@@ -1,12 +1,13 @@
 /** A minimal /dev: the nodes that programs count on, terminals, shared memory, message queues, and the usual links. */
 import { EINVAL, EPERM } from "../../../native/linux/errno.ts";
-import { close, O_NOCTTY, O_RDWR, openat2, RESOLVE_IN_ROOT } from "../../../native/linux/fd.ts";
-import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID } from "../../../native/linux/mount.ts";
-import { chmod, chown, DEVPTS_SUPER_MAGIC, fileSystemType, mkdir, mknod, S_IFCHR, symlink } from "../../../native/linux/stat.ts";
+import { close, O_NOCTTY, O_RDWR, openat2, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS } from "../../../native/linux/fd.ts";
+import { MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY } from "../../../native/linux/mount.ts";
+import { chmod, chown, DEVPTS_SUPER_MAGIC, fileSystemType, mkdir, mknod, S_IFCHR, stat, symlink } from "../../../native/linux/stat.ts";
 import { dryRun, isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { openPeer, unlockMaster } from "../../../native/linux/terminal.ts";
 import { fail } from "../../common/errors.ts";
-import { attach, cloneMount, newMount, openInside } from "./rootfs.ts";
+import { attachInside, attachPlain, openInside } from "../../common/inside-root.ts";
+import { cloneMount, newMount, setAttributes } from "./rootfs.ts";
 
 /** Documentation/admin-guide/devices.txt */
 const NODES: [name: string, major: number, minor: number][] = [
@@ -29,20 +30,29 @@ const LINKS: [name: string, target: string][] = [
 
 const PSEUDO = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV;
 
-/** Mounts the minimal /dev at a place in the root. */
-export function makeDev(root: number, path: string) {
-	const dev = newMount("tmpfs", { mode: "0755", size: "64k" }, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
-	attach(dev, root, path);
-	if (dryRun(`${NODES.length} nodes, ${LINKS.length} links, pts, shm and mqueue in ${path}`)) return;
-	for (const [name, major, minor] of NODES) makeNode(dev, name, major, minor);
-	for (const [name, target] of LINKS) symlink(target, name, dev);
-	attach(newDevpts(), dev, "/pts");
-	attach(newMount("tmpfs", { mode: "1777", size: "64m" }, PSEUDO), dev, "/shm");
-	makeMqueue(dev);
-	close(dev);
+/** The minimal /dev, open for what is added to it later. */
+export interface Dev {
+	/** Its root. */
+	fd: number;
+	/** Its devpts. */
+	pts: number;
 }
 
-/** In a user namespace a node cannot be made, nor used on a tmpfs that was mounted there: there the host's is bound. */
+/** Mounts the minimal /dev at a place in the root. */
+export function makeDev(root: number, path: string): Dev | undefined {
+	const fd = newMount("tmpfs", { mode: "0755", size: "64k" }, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	attachPlain(fd, root, path);
+	if (dryRun(`${NODES.length} nodes, ${LINKS.length} links, pts, shm and mqueue in ${path}`)) return undefined;
+	for (const [name, major, minor] of NODES) makeNode(fd, name, major, minor);
+	for (const [name, target] of LINKS) symlink(target, name, fd);
+	const pts = newDevpts();
+	attachInside(pts, fd, "/pts");
+	attachInside(newMount("tmpfs", { mode: "1777", size: "64m" }, PSEUDO), fd, "/shm");
+	makeMqueue(fd);
+	return { fd, pts };
+}
+
+/** In a user namespace a node cannot be made, nor used on a tmpfs that was mounted there: there the host's is bound, read-only. */
 function makeNode(dev: number, name: string, major: number, minor: number) {
 	try {
 		mknod(name, S_IFCHR, major * 256 + minor, dev);
@@ -50,7 +60,11 @@ function makeNode(dev: number, name: string, major: number, minor: number) {
 		chmod(name, 0o666, dev);
 	} catch (error) {
 		if (!(error instanceof SysError && error.errno === EPERM)) throw error;
-		attach(cloneMount(`/dev/${name}`, false, "--dev"), dev, `/${name}`);
+		const copy = cloneMount(`/dev/${name}`, false, "--dev");
+		if (stat("", copy).rdev !== `${major}:${minor}`) fail(`/dev/${name}: not the device ${major}:${minor}`);
+		attachInside(copy, dev, `/${name}`);
+		setAttributes(copy, MOUNT_ATTR_RDONLY);
+		close(copy);
 	}
 }
 
@@ -69,25 +83,36 @@ function newDevpts(): number {
 function makeMqueue(dev: number) {
 	mkdir("mqueue", 0o1777, dev);
 	try {
-		attach(newMount("mqueue", {}, PSEUDO), dev, "/mqueue");
+		attachInside(newMount("mqueue", {}, PSEUDO), dev, "/mqueue");
 	} catch (error) {
 		/* The folder stays, empty. */
 		if (!(error instanceof SysError && error.errno === EPERM)) throw error;
 	}
 }
 
+/** Major numbers of the slaves of pseudo-terminals (Documentation/admin-guide/devices.txt). */
+const isSlave = (device: string) => /^(13[6-9]|14[0-3]):/.test(device);
+
 /**
  * A new pseudo-terminal of the container's own devpts: the master's descriptor, and the slave's, which belongs to `uid`
  * and is also /dev/console.
  */
-export function makeTerminal(root: number, uid: number): { master: number; slave: number } {
+export function makeTerminal(root: number, dev: Dev | undefined, uid: number): { master: number; slave: number } {
 	if (isDryRun()) return { master: -1, slave: -1 };
-	const pts = openInside(root, "/dev/pts");
-	if (pts === undefined || fileSystemType(pts) !== DEVPTS_SUPER_MAGIC) fail("--tty: no devpts at /dev/pts inside", "--dev mounts one");
-	const { master, number } = unlockMaster(openat2(pts, "ptmx", O_RDWR | O_NOCTTY, RESOLVE_IN_ROOT));
+	const pts = dev?.pts ?? openPts(root);
+	const { master, number } = unlockMaster(openat2(pts, "ptmx", O_RDWR | O_NOCTTY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
 	const slave = openPeer(master);
+	if (!isSlave(stat("", slave).rdev)) fail("--tty: the devpts inside has given something else than a terminal");
 	if (uid !== 0) chown(String(number), uid, -1, pts);
-	attach(cloneMount(String(number), false, "--tty", pts), root, "/dev/console");
-	close(pts);
+	const console = cloneMount(String(number), false, "--tty", pts);
+	attachInside(console, dev?.fd ?? root, dev ? "/console" : "/dev/console");
+	close(console);
 	return { master, slave };
+}
+
+function openPts(root: number): number {
+	const pts = openInside(root, "/dev/pts");
+	return pts !== undefined && fileSystemType(pts) === DEVPTS_SUPER_MAGIC
+		? pts
+		: fail("--tty: no devpts at /dev/pts inside", "--dev mounts one");
 }

@@ -34,9 +34,9 @@ export const sandboxOptions = options([
 	{ long: "no-new-privs", group, help: "no set-user-ID or file capabilities from here on", rare: true },
 	{
 		long: "seccomp",
-		value: "FD|FILE",
+		value: "default|FILE|FD",
 		group,
-		help: "a seccomp filter (array of struct sock_filter); implies --no-new-privs",
+		help: "a seccomp policy: Docker's default, one in JSON (OCI's or Docker's form), or a program (array of struct sock_filter), which implies --no-new-privs",
 		rare: true,
 	},
 	{ long: "rlimit", value: "NAME=SOFT[:HARD]", repeat: true, group, help: "a resource limit, e.g. nofile=1024:4096", rare: true },
@@ -54,7 +54,7 @@ export const sandboxOptions = options([
 	{
 		long: "new-session",
 		group,
-		help: "run the program in a session of its own, from which it cannot put input into your terminal (TIOCSTI); --tty and --hold imply it",
+		help: "accepted: a container's program always has a session of its own, and never your terminal (TIOCSTI)",
 		rare: true,
 	},
 	{ long: "die-with-parent", group, help: "end when the process that started tsunshare ends", rare: true },
@@ -72,9 +72,16 @@ export const sandboxOptions = options([
 		rare: true,
 	},
 	{ long: "pidfile", value: "FILE", group, help: "write the program's PID to FILE", rare: true },
+	{
+		long: "no-devices",
+		group,
+		help: "no device but those of --dev and --bind: without CAP_MKNOD, and the root is nodev; for a container without a devices cgroup",
+		rare: true,
+	},
+	{ long: "record", value: "FD", group, help: "make the sandbox that the plan on descriptor FD describes: root, mounts, cgroup" },
 	{ long: "hold", group, help: "set all up, hold the program, print a record" },
 	{ long: "hold-timeout", value: "TIME", group, help: "end a held sandbox that nobody starts in time (60s); 0: never", rare: true },
-	{ long: "id", value: "NAME", group, help: "the held sandbox's name; else one is made up" },
+	{ long: "id", value: "NAME", group, help: "the sandbox's name; a held one without gets one made up" },
 	{ long: "rm", group, help: "forget the sandbox when it has ended; so it is with a made-up name", rare: true },
 ]);
 

@@ -1,19 +1,21 @@
 /** The container's parent: makes its process in the new namespaces, and does for it what can be done from outside only. */
 
 import { CAP_SETUID, capget } from "../../../native/linux/capability.ts";
+import { closeCgroups, openCgroups } from "../../../native/linux/cgroup.ts";
 import { geteuid } from "../../../native/linux/credential.ts";
-import { EBADF } from "../../../native/linux/errno.ts";
-import { close, dup, isOpen, O_APPEND, O_CREAT, O_RDONLY, O_WRONLY, open, pipe, read, readAll, write } from "../../../native/linux/fd.ts";
+import { close, O_RDONLY, open, pipe, read, write } from "../../../native/linux/fd.ts";
 import { CLONE_NEWCGROUP, CLONE_NEWTIME, CLONE_NEWUSER, cloneFlagNames, setns } from "../../../native/linux/namespace.ts";
 import { clone, exit, exitStatus, fork, PR_SET_DUMPABLE, pidfdGetfd, pidfdSendSignal, prctl, wait } from "../../../native/linux/process.ts";
 import { SIGKILL } from "../../../native/linux/signal.ts";
-import { dryRun, SysError } from "../../../native/linux/syscall.ts";
+import { dryRun } from "../../../native/linux/syscall.ts";
 import { decode } from "../../../native/linux/text.ts";
+import { warn } from "../../common/command-line/tool.ts";
 import { fail } from "../../common/errors.ts";
 import type { Failure } from "../../common/sandbox-state.ts";
 import { writeState } from "../../common/state.ts";
 import { runNewIdMap, writeIdMapsOf } from "../idmap.ts";
 import { keepNamespaces } from "../persist.ts";
+import { type FilterSource, filterSource } from "../seccomp/source.ts";
 import { beChild } from "./child.ts";
 import type { Joined, Plan } from "./plan.ts";
 import { type Ready, type Report, thrown } from "./report.ts";
@@ -27,29 +29,7 @@ export interface Box {
 	ns: Record<string, number>;
 	/** The master of its terminal. */
 	master: number | undefined;
-}
-
-/** What --stdin and its like name, opened; undefined where nothing is said. */
-export function openStdio(plan: Plan): (number | undefined)[] {
-	return plan.stdio.map((text, i) => {
-		if (text === undefined) return undefined;
-		const option = ["--stdin", "--stdout", "--stderr"][i] as string;
-		if (!/^\d{1,7}$/.test(text)) return open(text, i === 0 ? O_RDONLY : O_WRONLY | O_CREAT | O_APPEND, 0o644);
-		if (!isOpen(Number(text))) throw new SysError(option, EBADF, text);
-		return dup(Number(text), 3);
-	});
-}
-
-function readFilter(text: string | undefined): Uint8Array | undefined {
-	if (text === undefined) return undefined;
-	const fd = /^\d{1,7}$/.test(text) ? Number(text) : open(text, O_RDONLY);
-	try {
-		return readAll(fd, 1 << 20);
-	} catch (error) {
-		throw error instanceof SysError ? new SysError(error.call, error.errno, `--seccomp ${text}`) : error;
-	} finally {
-		close(fd);
-	}
+	filter: FilterSource | undefined;
 }
 
 /**
@@ -70,15 +50,16 @@ function join(joined: Joined[]) {
  * `mask` is the signal mask that the program is to have.
  */
 export function begin(plan: Plan, stdio: (number | undefined)[], mask: Uint8Array): Box {
-	const filter = readFilter(plan.seccomp);
+	const filter = plan.seccomp === undefined ? undefined : filterSource(plan.seccomp, (line) => warn("tsunshare", line));
+	const cgroups = plan.cgroups.length > 0 ? openCgroups(plan.cgroups) : undefined;
 	join(plan.joined);
 	const go = pipe();
 	const report = pipe();
-	const birth = { go: go.reader, report: report.writer, stdio, filter, mask };
+	const birth = { go: go.reader, report: report.writer, stdio, cgroups, filter, mask };
 	/* The process enters these itself: see child.ts. */
 	const flags = plan.flags & ~(CLONE_NEWTIME | CLONE_NEWCGROUP);
 	if (dryRun(`clone3({flags=${cloneFlagNames(flags) || 0}})`)) beChild(plan, birth);
-	const { pid, pidfd } = clone(flags);
+	const { pid, pidfd } = clone(flags, cgroups?.v2?.fd);
 	if (pid === 0) {
 		close(go.writer);
 		close(report.reader);
@@ -86,6 +67,7 @@ export function begin(plan: Plan, stdio: (number | undefined)[], mask: Uint8Arra
 	}
 	close(go.reader);
 	close(report.writer);
+	if (cgroups) closeCgroups(cgroups);
 	for (const fd of stdio) if (fd !== undefined) close(fd);
 	const box = { pid, pidfd, go: go.writer, report: report.reader };
 	try {
@@ -98,7 +80,7 @@ export function begin(plan: Plan, stdio: (number | undefined)[], mask: Uint8Arra
 		keepNamespaces(plan.kept, pid);
 		if (plan.pidfile !== undefined) writeState(plan.pidfile, `${pid}\n`, 0o644);
 		write(box.go, "t");
-		return { ...box, ns, master: ours };
+		return { ...box, ns, master: ours, filter };
 	} catch (error) {
 		destroy(box);
 		throw error;

@@ -15,6 +15,8 @@ import { CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS, NAMESPACES } fr
 import { RLIM_INFINITY, RLIMITS } from "../../../native/linux/rlimit.ts";
 import { type CommandLine, notA } from "../../common/command-line/options.ts";
 import { UsageError } from "../../common/errors.ts";
+import { descriptorCount, keptEnvironment } from "../../common/program.ts";
+import type { PlannedMount, PlanRecord } from "../../common/record.ts";
 import { name } from "../../common/state.ts";
 import { duration, parseSize } from "../../common/units.ts";
 import { type IdMaps, idMaps, wantedMaps } from "../idmap.ts";
@@ -22,7 +24,6 @@ import { propagationFlags } from "../inside.ts";
 import { namespaceFlags, type TimeOffsets, timeOffsets } from "../namespaces.ts";
 import type { unshareOptions } from "../options.ts";
 import { type Kept, keptNamespaces } from "../persist.ts";
-import { descriptorCount, keptEnvironment } from "../program.ts";
 import type { sandboxOptions } from "./options.ts";
 
 export type SandboxLine = CommandLine<readonly [...typeof unshareOptions, ...typeof sandboxOptions]>;
@@ -83,6 +84,12 @@ export interface Plan {
 	keepCaps: boolean;
 	noNewPrivs: boolean;
 	seccomp: string | undefined;
+	/** No device nodes but those of /dev: without a cgroup of devices nothing else keeps the program from the host's. */
+	noDevices: boolean;
+	/** The folders of the cgroups that the process enters by itself, one a hierarchy. */
+	cgroups: string[];
+	/** The plan that came as a record: what other tools have prepared. */
+	record: PlanRecord | undefined;
 	limits: Limit[];
 	tty: boolean;
 	newSession: boolean;
@@ -103,15 +110,16 @@ export interface Plan {
 /** Without a time of their own, held sandboxes end after so many seconds. */
 const HOLD_TIMEOUT = 60;
 
-export function readPlan({ options, ordered, operands }: SandboxLine): Plan {
+/** The command line with what the plan, if one was read, has to add to it. Options are mounted after what the plan names. */
+export function readPlan({ options, ordered, operands }: SandboxLine, record?: PlanRecord): Plan {
 	for (const long of ["root", "mountBinfmt", "loadInterp", "owner"] as const)
 		if (options[long] !== undefined)
 			throw new UsageError(`--${dashed(long)}: not for a container${long === "root" ? "; use --rootfs" : ""}`);
-	if (options.readOnly && options.rootfs === undefined) throw new UsageError("--read-only: needs --rootfs");
+	if (options.readOnly && options.record === undefined && options.rootfs === undefined) throw new UsageError("--read-only: needs --rootfs");
 
-	if (!options.hold)
-		for (const long of ["id", "rm", "holdTimeout"] as const)
-			if (options[long] !== undefined) throw new UsageError(`--${dashed(long)}: needs --hold`);
+	if (!options.hold && options.holdTimeout !== undefined) throw new UsageError("--hold-timeout: needs --hold");
+	if (options.rm && !options.hold && options.id === undefined && options.record === undefined)
+		throw new UsageError("--rm: needs --hold, --id or --record");
 	if (options.hold && (options.stdout === "1" || options.stderr === "1"))
 		throw new UsageError("--stdout: with --hold, descriptor 1 is where the record goes", "duplicate it: --stdout 3 3>&1");
 
@@ -122,10 +130,12 @@ export function readPlan({ options, ordered, operands }: SandboxLine): Plan {
 	const namespaces = users.find((value) => value === true || value.includes("/"));
 	const asked = namespaces === undefined ? others : { ...others, user: namespaces };
 
-	const mounts = mountSteps(ordered);
+	if (record?.rootfs !== undefined && options.rootfs !== undefined) throw new UsageError("--rootfs: the plan has a root already");
+	const rootfs = options.rootfs ?? record?.rootfs;
+	const mounts = [...mountSteps(ordered), ...(record?.mounts ?? []).map(plannedMount)];
 	const joined = (options.join ?? []).map(readJoined);
 	let flags = namespaceFlags(asked);
-	if (options.rootfs !== undefined || mounts.length > 0) flags |= CLONE_NEWNS;
+	if (rootfs !== undefined || mounts.length > 0) flags |= CLONE_NEWNS;
 	if (options.hostname !== undefined || options.domainname !== undefined) flags |= CLONE_NEWUTS;
 	if (options.shareNet) flags &= ~CLONE_NEWNET;
 	for (const { flag, file } of joined)
@@ -142,7 +152,7 @@ export function readPlan({ options, ordered, operands }: SandboxLine): Plan {
 		joined,
 		hostname: options.hostname,
 		domainname: options.domainname,
-		rootfs: options.rootfs,
+		rootfs,
 		readOnly: options.readOnly === true,
 		propagation: propagationFlags(options.propagation),
 		mounts,
@@ -151,22 +161,26 @@ export function readPlan({ options, ordered, operands }: SandboxLine): Plan {
 		cwd: options.cwd ?? options.wd,
 		environment: environment(options),
 		hasHome: (options.env ?? []).some((text) => text.startsWith("HOME=")),
-		capDrop: capabilityNames(options.capDrop, "--cap-drop"),
+		capDrop: [...capabilityNames(options.capDrop, "--cap-drop"), ...(options.noDevices ? ["MKNOD"] : [])],
 		capAdd: capabilityNames(options.capAdd, "--cap-add"),
 		keepCaps: options.keepCaps === true,
-		noNewPrivs: options.noNewPrivs === true || options.seccomp !== undefined,
+		noNewPrivs: options.noNewPrivs === true,
 		seccomp: options.seccomp,
+		noDevices: options.noDevices === true,
+		cgroups: record?.cgroups ?? [],
+		record,
 		limits: (options.rlimit ?? []).map(readLimit),
 		tty: options.tty === true,
-		newSession: options.newSession === true || options.tty === true || options.hold === true,
+		/* Else a program could put input into the terminal that tsunshare was started on, and read what is typed there later. */
+		newSession: true,
 		dieWithParent: options.dieWithParent === true,
 		preserve: descriptorCount(options.preserveFds),
-		stdio: [options.stdin, options.stdout, options.stderr],
+		stdio: [options.stdin ?? (options.record === "0" ? "/dev/null" : undefined), options.stdout, options.stderr],
 		pidfile: options.pidfile,
 		hold: options.hold === true,
 		holdTimeout: options.holdTimeout === undefined ? HOLD_TIMEOUT : duration(options.holdTimeout, "--hold-timeout"),
-		id: options.id === undefined ? undefined : sandboxName(options.id),
-		transient: options.rm === true || options.id === undefined,
+		id: options.id === undefined ? record?.id : sandboxName(options.id),
+		transient: options.rm === true || (options.id ?? record?.id) === undefined,
 		argv: operands,
 		argv0: options.argv0,
 	};
@@ -183,7 +197,7 @@ function dashed(camel: string): string {
 
 /** What Docker hides in /proc and /sys, since the files tell of the host or change it (moby, oci/defaults.go). */
 const MASKED =
-	"/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/sched_debug /proc/scsi /proc/timer_list /proc/timer_stats /sys/devices/virtual/powercap /sys/firmware";
+	"/proc/acpi /proc/asound /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/sched_debug /proc/scsi /proc/timer_list /proc/timer_stats /sys/devices/system/cpu/cpu*/thermal_throttle /sys/devices/virtual/powercap /sys/firmware";
 const READONLY = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger";
 
 function mountSteps(ordered: SandboxLine["ordered"]): MountStep[] {
@@ -272,6 +286,15 @@ function isTmpfsOption(key: string, value: string): boolean {
 	if (key === "size") return parseSize(value) !== undefined || /^\d+%$/.test(value);
 	if (key === "mode") return /^[0-7]{1,4}$/.test(value);
 	return ["uid", "gid", "nr_inodes", "nr_blocks"].includes(key) && /^\d+[kmg]?$/.test(value);
+}
+
+/** A mount of the plan as a step. */
+function plannedMount({ type, source = "", target, readonly, recursive, propagation, options }: PlannedMount): MountStep {
+	const words = [...(readonly ? ["ro"] : []), ...(recursive ? ["rec"] : []), ...(propagation === undefined ? [] : [propagation])];
+	if (type !== "tmpfs")
+		return { kind: "bind", source, target: destination(target, "the plan"), options: mountOptions("--bind", words.join(","), 0) };
+	const data = Object.entries(options ?? {}).map(([key, value]) => `${key}=${value}`);
+	return readTmpfs([target, [...words, ...data].join(",")].join(":"));
 }
 
 /** Those whose namespace can be entered by a process that then goes on here. */

@@ -17,7 +17,7 @@ export interface Report {
 }
 
 /** The exit status of a tool that runs a program and failed before that. */
-const EXIT_FAILED = 125;
+export const EXIT_FAILED = 125;
 const EXIT_USAGE = 2;
 
 /** Makes a failure of what was thrown; rethrows what is no error for people. */

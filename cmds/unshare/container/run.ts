@@ -1,4 +1,4 @@
-/** A container in the foreground: the tool is its parent, passes signals and the terminal on, and ends as its program does. */
+/** A container in the foreground: the tool is its parent, passes signals and its streams on, and ends as its program does. */
 import { isOpen, O_PATH, open } from "../../../native/linux/fd.ts";
 import { POLLIN, poll } from "../../../native/linux/poll.ts";
 import {
@@ -22,29 +22,32 @@ import {
 	SIGCONT,
 	SIGKILL,
 	SIGSTOP,
-	SIGTSTP,
 	SIGTTIN,
 	SIGTTOU,
 	SIGWINCH,
-	type SignalInfo,
 	setDisposition,
 	signalfd,
 	sigprocmask,
 	sigsetAllBut,
 } from "../../../native/linux/signal.ts";
 import { ToolError } from "../../common/errors.ts";
+import { endLike } from "../../common/program.ts";
+import { readPlanRecord } from "../../common/record.ts";
 import { hold } from "../held/hold.ts";
-import { endLike } from "../program.ts";
+import { enroll, finish, makeRecord, revoke, writeRecord } from "../held/own.ts";
 import { protectOwnBinary } from "./own-binary.ts";
-import { type Box, begin, openStdio, release } from "./parent.ts";
+import { type Box, begin, destroy, release } from "./parent.ts";
 import { type Plan, readPlan, type SandboxLine } from "./plan.ts";
 import { describe, thrown } from "./report.ts";
-import { copySize, startRelay } from "./tty.ts";
+import { openStreams, type Streams, startCarrying } from "./streams.ts";
+import { copySize, type Relay, startRelay } from "./tty.ts";
 
 export function sandbox(line: SandboxLine) {
 	try {
-		const plan = readPlan(line);
+		/* All that can be wrong with the command line is found before we start anew, and before a plan is read. */
+		readPlan(line);
 		protectOwnBinary();
+		const plan = readPlan(line, line.options.record === undefined ? undefined : readPlanRecord(line.options.record));
 		occupyClosed(2 + plan.preserve);
 		/* A status would be lost where the caller ignores SIGCHLD. */
 		setDisposition(SIGCHLD, SIG_DFL);
@@ -72,22 +75,37 @@ function dieWithParent() {
 }
 
 function runInForeground(plan: Plan): never {
-	/* Those that stop a job stop us as well as the program; in a session of its own it does not get them. */
-	const signals = sigsetAllBut(plan.newSession ? [] : [SIGTSTP, SIGTTIN, SIGTTOU, SIGCONT]);
+	/* Those of job control stop us, as a job; the program is in a session of its own, and does not get them. */
+	const signals = sigsetAllBut([SIGTTIN, SIGTTOU]);
 	const mask = sigprocmask(SIG_BLOCK, signals);
-	const box = begin(plan, openStdio(plan), mask);
-	if (box.master !== undefined) copySize(box.master, 0, 1);
-	const failure = release(box);
-	if (failure) {
-		wait(box.pid);
-		throw thrown(failure);
+	const streams = openStreams(plan);
+	/* A sandbox with a name has a state, and its supervisor is this process. */
+	const own = plan.id === undefined ? undefined : enroll(plan);
+	let box: Box | undefined;
+	let ended: Ended;
+	try {
+		box = begin(plan, streams.program, mask);
+		if (own) writeRecord(own, makeRecord(plan, own.id, box), plan, box);
+		if (box.master !== undefined) copySize(box.master, 0, 1);
+		const failure = release(box);
+		if (failure) {
+			wait(box.pid);
+			box = undefined;
+			throw thrown(failure);
+		}
+		ended = attend(box, streams, signalfd(signals));
+	} catch (error) {
+		if (box) destroy(box);
+		if (own) revoke(own);
+		throw error;
 	}
-	endLike(attend(plan, box, signalfd(signals)));
+	if (own) finish(own, ended, plan.transient);
+	endLike(ended);
 }
 
-/** Passes on the signals that come and what goes through the terminal, until the program has ended. */
-function attend(plan: Plan, box: Box, signals: number): Ended {
-	const relay = box.master === undefined ? undefined : startRelay(box.master, 0, 1);
+/** Passes on the signals that come and what goes through the streams, until the program has ended. */
+function attend(box: Box, streams: Streams, signals: number): Ended {
+	const relay: Relay | undefined = box.master === undefined ? startCarrying(streams) : startRelay(box.master, 0, 1);
 	try {
 		for (;;) {
 			const [signalReady, ...ready] = poll([{ fd: signals, events: POLLIN }, ...(relay?.wanted() ?? [])]);
@@ -95,7 +113,7 @@ function attend(plan: Plan, box: Box, signals: number): Ended {
 			if (signalReady === 0) continue;
 			for (let info = readSignal(signals); info; info = readSignal(signals)) {
 				if (info.signal === SIGWINCH && relay) relay.resize();
-				else if (info.signal !== SIGCHLD) passOn(plan, box, info);
+				else if (info.signal !== SIGCHLD) pidfdSendSignal(box.pidfd, info.signal);
 			}
 			const ended = reap(box);
 			if (ended) return ended;
@@ -103,14 +121,6 @@ function attend(plan: Plan, box: Box, signals: number): Ended {
 	} finally {
 		relay?.finish();
 	}
-}
-
-const SI_KERNEL = 0x80;
-
-/** What the terminal sends to its foreground group, the program has got itself. */
-function passOn(plan: Plan, { pidfd }: Box, { signal, code }: SignalInfo) {
-	if (code === SI_KERNEL && !plan.newSession) return;
-	pidfdSendSignal(pidfd, signal);
 }
 
 /** The end of the program, if it has come. When it is stopped we stop as well: to a shell we are the job. */

@@ -95,7 +95,7 @@ export function startRelay(master: number, input: number, output: number): Relay
 }
 
 /** Writes to a descriptor that may be non-blocking: it is shared with whoever made it so. */
-function writeAll(fd: number, bytes: Uint8Array) {
+export function writeAll(fd: number, bytes: Uint8Array) {
 	for (let rest = bytes; rest.length > 0; ) {
 		try {
 			rest = rest.subarray(writeSome(fd, rest));

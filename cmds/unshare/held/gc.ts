@@ -1,4 +1,5 @@
 /** `tsunshare gc`, `tsunshare rm`: clear what is left of sandboxes. Both may be called again, at any time. */
+
 import { POLLIN, poll } from "../../../native/linux/poll.ts";
 import { pidfdOpen } from "../../../native/linux/process.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
@@ -6,8 +7,6 @@ import { print } from "../../common/command-line/tool.ts";
 import { fail, UsageError } from "../../common/errors.ts";
 import { findRecord } from "../../common/record.ts";
 import {
-	clear,
-	isAwaited,
 	killProgram,
 	readRecordIfAny,
 	removeHalfWritten,
@@ -17,6 +16,7 @@ import {
 	withSandboxes,
 } from "../../common/sandbox-state.ts";
 import { listState, runFolder } from "../../common/state.ts";
+import { clearLeft } from "./leaving.ts";
 
 /** Seconds that a killed process may take to be gone. */
 const PATIENCE = 5;
@@ -25,16 +25,11 @@ const PATIENCE = 5;
 export function gc(options: { held?: true }) {
 	const base = `${runFolder()}/sandboxes`;
 	if (options.held) for (const id of listState(base)) if (stateOf(id) === "held" && end(id)) print(`${id}\n`);
-	withSandboxes(() => {
-		removeHalfWritten(base);
-		for (const id of listState(base)) {
-			if (supervisor(id)) removeHalfWritten(sandboxFolder(id));
-			else if (!isAwaited(id)) {
-				clear(id);
-				print(`${id}\n`);
-			}
-		}
-	});
+	withSandboxes(() => removeHalfWritten(base));
+	for (const id of listState(base)) {
+		if (supervisor(id)) removeHalfWritten(sandboxFolder(id));
+		else if (clearLeft(id)) print(`${id}\n`);
+	}
 }
 
 /** Kills the program, and waits until the supervisor has written that down, and ended. False if there is none any more. */
@@ -58,9 +53,6 @@ export function rm(operands: string[], options: { force?: true }) {
 	for (const id of operands) {
 		findRecord(id);
 		if (options.force) end(id);
-		withSandboxes(() => {
-			if (supervisor(id)) fail(`${id}: it has not ended`, `\`tsunshare kill ${id}\` first, or rm --force`);
-			clear(id);
-		});
+		if (!clearLeft(id)) fail(`${id}: it has not ended`, `\`tsunshare kill ${id}\` first, or rm --force`);
 	}
 }

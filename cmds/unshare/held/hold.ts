@@ -10,26 +10,10 @@
  */
 
 import { CLOCK_MONOTONIC, clockGettime } from "../../../native/linux/clock.ts";
-import {
-	chdir,
-	close,
-	closeRange,
-	dup,
-	dup2,
-	O_CREAT,
-	O_EXCL,
-	O_NONBLOCK,
-	O_RDWR,
-	open,
-	pipe,
-	read,
-	readAll,
-	write,
-} from "../../../native/linux/fd.ts";
+import { chdir, close, dup2, O_NONBLOCK, O_RDWR, open, pipe, read, readAll, write } from "../../../native/linux/fd.ts";
 import { flock, LOCK_EX, LOCK_UN } from "../../../native/linux/lock.ts";
 import { POLLIN, poll } from "../../../native/linux/poll.ts";
-import { startTime } from "../../../native/linux/proc.ts";
-import { type Ended, exit, fork, getpid, pidfdSendSignal, prctl, setsid, WNOHANG, wait } from "../../../native/linux/process.ts";
+import { type Ended, exit, fork, pidfdSendSignal, prctl, setsid, WNOHANG, wait } from "../../../native/linux/process.ts";
 import {
 	readSignal,
 	SIG_BLOCK,
@@ -53,11 +37,15 @@ import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { decode } from "../../../native/linux/text.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail } from "../../common/errors.ts";
-import { claim, discard, type Failure, now, type OwnRecord, type Status } from "../../common/sandbox-state.ts";
+import { closeAllBut } from "../../common/program.ts";
+import type { Failure, OwnRecord } from "../../common/sandbox-state.ts";
 import { writeState } from "../../common/state.ts";
-import { type Box, begin, destroy, openStdio, release } from "../container/parent.ts";
+import { type Box, begin, destroy, release } from "../container/parent.ts";
 import type { Plan } from "../container/plan.ts";
 import { describe, thrown } from "../container/report.ts";
+import { carrying, openStreams, type Streams, startCarrying } from "../container/streams.ts";
+import { leaveAll } from "./leaving.ts";
+import { enroll, finish, makeRecord, type Own, revoke, statusText, writeRecord } from "./own.ts";
 
 /** What the supervisor tells the tool: the record, or what failed. */
 interface News {
@@ -67,15 +55,16 @@ interface News {
 
 /** Sets the sandbox up, prints its record, and exits. */
 export function hold(plan: Plan): never {
-	const stdio = openStdio(plan);
-	if (isDryRun()) begin(plan, stdio, sigset([]));
+	const stdio = plan.stdio.map((text, i) => text ?? (i === 0 ? "/dev/null" : "2"));
+	const streams = openStreams({ ...plan, stdio });
+	if (isDryRun()) begin(plan, streams.program, sigset([]));
 	const news = pipe();
 	const word = pipe();
 	const pid = fork();
 	if (pid === 0) {
 		close(news.reader);
 		close(word.writer);
-		beSupervisor(plan, stdio, news.writer, word.reader);
+		beSupervisor(plan, streams, news.writer, word.reader);
 	}
 	close(news.writer);
 	close(word.reader);
@@ -91,14 +80,15 @@ export function hold(plan: Plan): never {
 
 /** What the supervisor keeps of its sandbox. */
 interface Held extends Box {
-	folder: string;
+	own: Own;
+	streams: Streams;
 	signals: number;
 	commands: number;
 	lock: number;
 }
 
-function beSupervisor(plan: Plan, stdio: (number | undefined)[], news: number, word: number): never {
-	let folder: string | undefined;
+function beSupervisor(plan: Plan, streams: Streams, news: number, word: number): never {
+	let own: Own | undefined;
 	let box: Box | undefined;
 	let isTold = false;
 	try {
@@ -106,26 +96,25 @@ function beSupervisor(plan: Plan, stdio: (number | undefined)[], news: number, w
 		/* A shell without job control has what runs in its background ignore them; the program is not of that job. */
 		for (const signal of [SIGINT, SIGQUIT]) setDisposition(signal, SIG_DFL);
 		const mask = sigprocmask(SIG_BLOCK, sigsetAllBut([]));
-		const streams = leaveStreams(stdio);
-		const claimed = claim(plan.id);
-		folder = claimed.folder;
-		const named = { ...plan, id: claimed.id };
-		box = begin(named, streams, mask);
-		const held = { ...box, folder, signals: signalfd(sigsetAllBut([])), ...makeState(folder) };
-		const record = makeRecord(named, claimed.id, box);
-		writeState(`${folder}/record`, `${JSON.stringify(record)}\n`);
+		leaveStreams();
+		own = enroll(plan);
+		const named = { ...plan, id: own.id };
+		box = begin(named, streams.program, mask);
+		const held = { ...box, own, streams, signals: signalfd(sigsetAllBut([])), ...makeState(own.folder) };
+		const record = makeRecord(named, own.id, box);
+		writeRecord(own, record, named, box);
 		write(news, JSON.stringify({ record }));
 		isTold = true;
 		close(news);
 		letGo(held, word, plan.tty);
-		if (isRecordOut(word, held)) finish(plan, held, supervise(plan, held));
+		if (isRecordOut(word, held)) conclude(plan, own, supervise(plan, held));
 		else {
 			destroy(box);
-			discard(folder);
+			revoke(own);
 		}
 	} catch (error) {
 		if (box) destroy(box);
-		if (folder !== undefined) discard(folder);
+		if (own) revoke(own);
 		const failure = describe(error);
 		if (!isTold) tell(news, { error: failure });
 	}
@@ -141,62 +130,29 @@ function tell(news: number, message: News) {
 	}
 }
 
-/**
- * The record's pipe must not stay open in us or in the program: its reader waits for the end. The program's streams, unless
- * others are named, are /dev/null and our standard error.
- */
-function leaveStreams(stdio: (number | undefined)[]): (number | undefined)[] {
+/** The record's pipe must not stay open in us or in the program: its reader waits for the end. */
+function leaveStreams() {
 	const none = open("/dev/null", O_RDWR);
 	dup2(none, 0);
 	dup2(none, 1);
 	close(none);
-	const [input, output, errors] = stdio;
-	return [input ?? dup(0, 3), output ?? dup(2, 3), errors ?? dup(2, 3)];
 }
 
 /** The FIFO for commands is open for writing, too, so that it is never at its end. */
 function makeState(folder: string): { commands: number; lock: number } {
-	const lock = open(`${folder}/hold`, O_RDWR | O_CREAT | O_EXCL, 0o600);
+	const lock = open(`${folder}/hold`, O_RDWR);
 	flock(lock, LOCK_EX);
 	mknod(`${folder}/start`, S_IFIFO | 0o600, 0);
 	return { lock, commands: open(`${folder}/start`, O_RDWR | O_NONBLOCK) };
 }
 
-function makeRecord(plan: Plan, id: string, { pid, ns, master }: Box): OwnRecord {
-	const start = startTime(pid);
-	const ownStart = startTime(getpid());
-	if (start === undefined || ownStart === undefined)
-		return fail("/proc: this process is not in it", "a sandbox record needs the /proc of this PID namespace");
-	return {
-		tsbox: 1,
-		id,
-		pid,
-		start,
-		held: true,
-		ns,
-		supervisor: { pid: getpid(), start: ownStart },
-		created: now(),
-		command: plan.argv,
-		...(plan.rootfs !== undefined && { rootfs: plan.rootfs }),
-		...(plan.hostname !== undefined && { hostname: plan.hostname }),
-		...(plan.transient && { transient: true }),
-		...(master !== undefined && { tty: master }),
-	};
-}
-
 const PR_SET_PTRACER = 0x59616d61;
 
 /** Keeps nothing of the caller's: no folder, no stream, no descriptor. */
-function letGo({ go, report, pidfd, master, signals, commands, lock }: Held, word: number, hasTerminal: boolean) {
+function letGo({ go, report, pidfd, master, signals, commands, lock, streams }: Held, word: number, hasTerminal: boolean) {
 	chdir("/");
 	dup2(0, 2);
-	const kept = [go, report, pidfd, master ?? go, signals, commands, lock, word].sort((a, b) => a - b);
-	let from = 3;
-	for (const fd of kept) {
-		closeRange(from, fd - 1);
-		from = fd + 1;
-	}
-	closeRange(from);
+	closeAllBut([go, report, pidfd, master ?? go, signals, commands, lock, word, ...carrying(streams)]);
 	/* `tsunshare start` takes the terminal's master from us; where Yama is in force, it must be allowed to. */
 	if (hasTerminal) {
 		try {
@@ -234,16 +190,15 @@ function supervise(plan: Plan, held: Held): End {
 	let wasStarted = false;
 	let isAwaited = false;
 	let error: Failure | undefined;
+	const relay = startCarrying(held.streams);
 	for (;;) {
 		const left = wasStarted || plan.holdTimeout === 0 ? undefined : deadline - clockGettime(CLOCK_MONOTONIC);
 		if (left !== undefined && left <= 0) pidfdSendSignal(pidfd, SIGKILL);
-		const [signalReady, commandReady] = poll(
-			[
-				{ fd: signals, events: POLLIN },
-				{ fd: wasStarted ? -1 : commands, events: POLLIN },
-			],
+		const [signalReady, commandReady, ...ready] = poll(
+			[{ fd: signals, events: POLLIN }, { fd: wasStarted ? -1 : commands, events: POLLIN }, ...(relay?.wanted() ?? [])],
 			left === undefined ? undefined : Math.max(left, 0.01),
 		);
+		relay?.handle(ready);
 		if (commandReady) {
 			const bytes = new Uint8Array(64);
 			isAwaited = decode(bytes, 0, read(commands, bytes)).startsWith("wait");
@@ -253,6 +208,7 @@ function supervise(plan: Plan, held: Held): End {
 		if (signalReady) {
 			for (let info = readSignal(signals); info; info = readSignal(signals)) passOn(held, info.signal, wasStarted);
 			const ended = wait(pid, WNOHANG);
+			if (ended) relay?.finish();
 			if (ended) return { ended, wasStarted, isAwaited, ...(error && { error }) };
 		}
 	}
@@ -260,9 +216,9 @@ function supervise(plan: Plan, held: Held): End {
 
 /** Lets the program run. Those who ask for that wait for the lock: then it runs, or has failed to. */
 function start(held: Held): Failure | undefined {
-	unlinkIfAny(`${held.folder}/start`);
+	unlinkIfAny(`${held.own.folder}/start`);
 	const error = release(held);
-	if (error) writeState(`${held.folder}/status`, statusText({ pid: held.pid, code: error.status, signal: false }, error));
+	if (error) writeState(`${held.own.folder}/status`, statusText({ pid: held.pid, code: error.status, signal: false }, error));
 	flock(held.lock, LOCK_UN);
 	return error;
 }
@@ -274,14 +230,8 @@ function passOn({ pidfd }: Held, signal: number, wasStarted: boolean) {
 	if (signal !== SIGCHLD && PASSED_ON.includes(signal)) pidfdSendSignal(pidfd, wasStarted ? signal : SIGKILL);
 }
 
-function statusText({ code, signal }: Ended, error?: Failure): string {
-	const status: Status = { code, signal, ...(error && { error }), ended: now() };
-	return `${JSON.stringify(status)}\n`;
-}
-
 /** A sandbox that never ran leaves nothing. Why a program could not be executed, is read by who started it. */
-function finish(plan: Plan, { folder }: Held, { ended, wasStarted, isAwaited, error }: End) {
-	if (error) return;
-	if (!wasStarted || (plan.transient && !isAwaited)) discard(folder);
-	else writeState(`${folder}/status`, statusText(ended));
+function conclude(plan: Plan, own: Own, { ended, wasStarted, isAwaited, error }: End) {
+	if (error) leaveAll(own.id, own.folder);
+	else finish(own, ended, !wasStarted || (plan.transient && !isAwaited));
 }

@@ -22,7 +22,7 @@ import {
 } from "../../common/record.ts";
 import { forget, readRecordIfAny, readStatus, sandboxFolder, withSandboxes } from "../../common/sandbox-state.ts";
 import { writeState } from "../../common/state.ts";
-import { describe, thrown } from "../container/report.ts";
+import { describe, EXIT_FAILED, thrown } from "../container/report.ts";
 import { idOf } from "./named.ts";
 import { attend, attended, attendedSignals, type Watched, watch } from "./wait.ts";
 
@@ -53,7 +53,7 @@ function targets(operands: string[]): Target[] {
 		const parsed = parseLine(line);
 		return openTarget(typeof parsed !== "number" && isPlan(parsed) ? notYetMade(parsed) : parsed);
 	});
-	return found.length > 0 ? found : noRecord();
+	return found.length > 0 ? found : noRecord(0, EXIT_FAILED);
 }
 
 /** Takes hold of the supervisor, and of the terminal, before the program runs: then nothing of either is missed. */

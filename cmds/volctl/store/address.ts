@@ -1,6 +1,6 @@
 /** The kernel mounts network file systems by addresses; names are looked up as the machine is set up to (getent). */
 import { fail, show } from "../../common/errors.ts";
-import { runProgram } from "../../common/program.ts";
+import { runProgram } from "../../common/run-program.ts";
 import type { Options } from "./options.ts";
 
 const isAddress = (host: string) => /^\d+\.\d+\.\d+\.\d+$/.test(host) || host.includes(":");

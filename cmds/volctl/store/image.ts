@@ -8,7 +8,7 @@ import { mount } from "../../../native/linux/mount.ts";
 import { lstatIfAny, rmdir, stat } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { fail } from "../../common/errors.ts";
-import { needProgram } from "../../common/program.ts";
+import { needProgram } from "../../common/run-program.ts";
 import { formatSize } from "../../common/units.ts";
 
 const LEAST = 1 << 20;

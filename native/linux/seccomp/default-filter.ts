@@ -1,9 +1,8 @@
 /** The default policy's program: made at build time for the capability sets that containers mostly have. */
-import * as host from "#host";
 import { compiledDefault } from "#seccomp-default";
 import { CAPABILITIES } from "../capability.ts";
 import { SECCOMP_FILTER_FLAG_SPEC_ALLOW } from "./constants.ts";
-import { relevantCapabilities } from "./default.ts";
+import { MACHINE, relevantCapabilities } from "./default.ts";
 import { compileDefault } from "./default-words.ts";
 import type { Filter } from "./load.ts";
 import { programBytes } from "./program.ts";
@@ -14,6 +13,6 @@ import { programBytes } from "./program.ts";
  */
 export function defaultFilter(capabilities: readonly number[]): Filter {
 	const names = relevantCapabilities(capabilities.map((number) => CAPABILITIES[number] ?? ""));
-	const words = compiledDefault(names.join()) ?? compileDefault(names, host.arch);
+	const words = compiledDefault(names.join()) ?? compileDefault(names, MACHINE);
 	return { program: programBytes(words), flags: SECCOMP_FILTER_FLAG_SPEC_ALLOW };
 }

@@ -83,8 +83,13 @@ function words(text: string): string[] {
 	return text.trim().split(/\s+/);
 }
 
-/** The architectures whose calls a kernel of this one takes. */
-export const COMPATIBLE: Readonly<Record<"x86_64" | "aarch64", readonly Architecture[]>> = {
+export type Machine = "x86_64" | "aarch64";
+
+/** What this is. */
+export const MACHINE: Machine = process.arch === "arm64" ? "aarch64" : "x86_64";
+
+/** The architectures whose calls a machine's kernel takes. */
+export const COMPATIBLE: Readonly<Record<Machine, readonly Architecture[]>> = {
 	x86_64: ["x86_64", "i386", "x32"],
 	aarch64: ["aarch64", "arm"],
 };
@@ -95,7 +100,7 @@ export function relevantCapabilities(capabilities: readonly string[]): string[] 
 }
 
 /** The policy for a container whose bounding set is that, by names without CAP_. */
-export function defaultPolicy(capabilities: readonly string[], machine: "x86_64" | "aarch64"): Policy {
+export function defaultPolicy(capabilities: readonly string[], machine: Machine): Policy {
 	const allow = (names: string | readonly string[], ...conditions: Condition[]): Rule => ({
 		names: typeof names === "string" ? words(names) : names,
 		action: SECCOMP_RET_ALLOW,
