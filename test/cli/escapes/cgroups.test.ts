@@ -1,0 +1,20 @@
+/** Attack: in a user namespace of its own a container mounts cgroup hierarchies, and lifts its limits or sees those of the host. */
+import t from "tap";
+import { makeAttack } from "../../support/escapes.ts";
+import { needsRoot } from "../../support/sandbox.ts";
+
+const { attack, container, start, remove } = makeAttack("cgroups");
+t.teardown(remove);
+
+const open = { todo: "mkcontainer.sh sets no seccomp policy" };
+
+t.test("a container mounts no cgroup hierarchy, so that its limits stay and the host's cgroups are out of its sight", needsRoot, (t) => {
+	t.same(attack(["cgroups"], ["-m", "64m", "--pids-limit", "50"]), [], open);
+	t.end();
+});
+
+t.test("neither does what is entered into a container", needsRoot, (t) => {
+	const id = start(["-m", "64m"]);
+	t.equal(container(["exec", id, "/escape", "cgroups"]).stdout, "", open);
+	t.end();
+});
