@@ -94,9 +94,10 @@ export const tools = {
 		],
 	},
 	unshare: {
-		budget: 44_000,
+		budget: 46_000,
 		parts: [
 			"enter/enter",
+			"enter/sandbox",
 			"family",
 			"held/gc",
 			"idmap",

@@ -1,15 +1,6 @@
 /** The program that runs in the end: its environment, its descriptors, its exec, and the wait for it. */
 import { E2BIG, EACCES, ECHILD, ELOOP, ENOENT, ENOEXEC } from "../../native/linux/errno.ts";
-import {
-	AT_FDCWD,
-	close,
-	closeRange,
-	closeRangeOnExec,
-	O_PATH,
-	openat2,
-	RESOLVE_NO_MAGICLINKS,
-	setCloseOnExec,
-} from "../../native/linux/fd.ts";
+import { AT_FDCWD, close, closeRange, O_PATH, openat2, RESOLVE_NO_MAGICLINKS } from "../../native/linux/fd.ts";
 import { type Ended, environ, execvp, exit, getpid, kill, WUNTRACED, wait } from "../../native/linux/process.ts";
 import { SIG_DFL, SIG_UNBLOCK, SIGCONT, SIGKILL, SIGSTOP, setDisposition, sigprocmask, sigset } from "../../native/linux/signal.ts";
 import { statIfAny } from "../../native/linux/stat.ts";
@@ -28,34 +19,6 @@ export function keptEnvironment(options: { clearEnv?: true; whitelistEnv?: strin
 	if (options.whitelistEnv === undefined) return options.clearEnv ? [] : all;
 	const names = options.whitelistEnv.split(",");
 	return all.filter((entry) => names.includes(entry.slice(0, entry.indexOf("="))));
-}
-
-/**
- * Marks all descriptors beyond 2 to be closed by the exec, but for the first `preserve` of them, those that systemd passes
- * on (man 3 sd_listen_fds), and those that an argument names: `/dev/fd/63`, which a shell makes of `<(command)`.
- */
-export function closeDescriptors(argv: string[], environment: string[], preserve = 0) {
-	let first = 3 + preserve;
-	if (environment.includes(`LISTEN_PID=${getpid()}`)) {
-		const count = Number(environment.find((entry) => entry.startsWith("LISTEN_FDS="))?.slice(11));
-		if (count > 0) first = Math.max(first, 3 + count);
-	}
-	closeRangeOnExec(first);
-	for (const word of argv) {
-		const at = word.lastIndexOf("/fd/");
-		if (at < 0) continue;
-		const named = /^(?:.*=)?\/(?:dev|proc\/self)\/fd\/(\d+)$/.exec(word);
-		if (named && Number(named[1]) >= first) ignoreClosed(() => setCloseOnExec(Number(named[1]), false));
-	}
-}
-
-/** The program finds out itself that a descriptor that it was told of is closed. */
-function ignoreClosed(step: () => void) {
-	try {
-		step();
-	} catch (error) {
-		if (!(error instanceof SysError)) throw error;
-	}
 }
 
 /** Closes all descriptors from `first` on but some. */

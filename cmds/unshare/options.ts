@@ -104,7 +104,7 @@ export const unshareOptions = options([
 		long: "preserve-fds",
 		value: "N",
 		group: control,
-		help: "let the program have descriptors 3 to N+2, too; others beyond 2 are closed, but for those that its arguments name as /dev/fd/N",
+		help: "in a container: let the program have descriptors 3 to N+2, too; else those beyond 2 are closed. Without one all are passed on",
 		rare: true,
 	},
 ]);

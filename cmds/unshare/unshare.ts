@@ -5,7 +5,7 @@ import { CLONE_NEWNS, CLONE_NEWUSER, unshare } from "../../native/linux/namespac
 import { SIG_DFL, SIGCHLD, SIGINT, SIGTERM, setDisposition } from "../../native/linux/signal.ts";
 import { type CommandLine, notA } from "../common/command-line/options.ts";
 import { UsageError } from "../common/errors.ts";
-import { closeDescriptors, descriptorCount, execute, keptEnvironment } from "../common/program.ts";
+import { descriptorCount, execute, keptEnvironment } from "../common/program.ts";
 import { deathSignal, forkProgram, setDeathSignal } from "./family.ts";
 import { idMaps, prepareIdMaps, wantedMaps, writeOwnIdMaps, writeSetgroups } from "./idmap.ts";
 import { readInside, setGroup, setUpInside } from "./inside.ts";
@@ -26,7 +26,7 @@ export function unshareCommand({ options, ordered, operands }: CommandLine<typeo
 	const inside = readInside(options, (flags & CLONE_NEWNS) !== 0);
 	const killChild = options.killChild === undefined ? undefined : deathSignal(options.killChild);
 	const forwarded = options.forwardSignals ? [SIGINT, SIGTERM] : [];
-	const preserve = descriptorCount(options.preserveFds);
+	descriptorCount(options.preserveFds);
 	const environment = keptEnvironment(options);
 
 	/* A status would be lost where the caller ignores SIGCHLD, and the program would inherit that. */
@@ -53,7 +53,6 @@ export function unshareCommand({ options, ordered, operands }: CommandLine<typeo
 	setUpInside(inside);
 	if (options.keepCaps && hasUsers) keepCapabilities();
 	if (killChild !== undefined) setDeathSignal(killChild, parent);
-	closeDescriptors(operands, environment, preserve);
 	execute(operands, environment);
 }
 

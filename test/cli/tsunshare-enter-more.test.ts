@@ -234,15 +234,20 @@ t.test("bad input gives an error line and status 1", root, async (t) => {
 	for (const [words, stderr] of bad) t.match(enter(words, { env }), { status: 1, stdout: "", stderr }, words.join(" "));
 });
 
-t.test("no descriptor beyond 2 reaches the program", root, async (t) => {
-	const pid = await start(t, ["unshare", "-muinpf", "--mount-proc"]);
-	const found = (words: string) => shell(`exec 3</ 4</etc/group 7</etc/hostname; ${tsunshare} enter ${words}`).stdout;
-	/* The 3 is ls's own, for the folder that it lists. */
-	t.equal(found(`-t ${pid} -a /bin/ls /proc/self/fd`), "0\n1\n2\n3\n");
-	t.equal(found(`${pid} /bin/ls /proc/self/fd`), "0\n1\n2\n3\n");
-	t.equal(found(`-t ${pid} -a -F sh -c 'ls /proc/self/fd | wc -l'`), "4\n");
-	t.equal(found(`--preserve-fds 2 -t ${pid} -u /bin/ls /proc/self/fd`), "0\n1\n2\n3\n4\n5\n");
-});
+t.test(
+	"no descriptor beyond 2 reaches a program in a whole sandbox; with nsenter's options they are passed on, as by nsenter",
+	root,
+	async (t) => {
+		const pid = await start(t, ["unshare", "-muinpf", "--mount-proc"]);
+		const found = (words: string) => shell(`exec 3</ 4</etc/group 7</etc/hostname; ${tsunshare} enter ${words}`).stdout;
+		/* The 3 is ls's own, for the folder that it lists. */
+		t.equal(found(`${pid} /bin/ls /proc/self/fd`), "0\n1\n2\n3\n");
+		t.equal(found(`--preserve-fds 2 ${pid} /bin/ls /proc/self/fd`), "0\n1\n2\n3\n4\n5\n");
+		const peer = shell(`exec 3</ 4</etc/group 7</etc/hostname; nsenter -t ${pid} -u /bin/ls /proc/self/fd`).stdout;
+		t.match(peer, /\n3\n4\n[\s\S]*7\n/);
+		for (const words of [`-t ${pid} -u`, `--preserve-fds 1 -t ${pid} -u`]) t.equal(found(`${words} /bin/ls /proc/self/fd`), peer, words);
+	},
+);
 
 t.test("no folder outside of the root is left as the working folder", root, async (t) => {
 	const outside = folder(t, "outside");
@@ -403,5 +408,5 @@ t.test("--dry-run prints what would be entered, and enters nothing", root, async
 	const { stdout, status } = enter(["--dry-run", "-t", pid, "-m", "-u", "-p", "hostname"]);
 	t.equal(status, 0);
 	t.match(stdout, /^setns\(\d+, CLONE_NEWNS\|CLONE_NEWUTS\|CLONE_NEWPID\)\nfork\(\)\nexecve\(".*\/hostname", \["hostname"\]\)\n$/);
-	t.match(enter(["--dry-run", pid, "hostname"]).stdout, /^setns\([\s\S]*chroot\("\."\)[\s\S]*fork\(\)[\s\S]*execve/);
+	t.match(enter(["--dry-run", pid, "hostname"]).stdout, /^setns\([\s\S]*fork\(\)[\s\S]*setns\([\s\S]*chroot\("\."\)[\s\S]*execve/);
 });

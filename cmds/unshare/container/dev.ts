@@ -100,14 +100,27 @@ const isSlave = (device: string) => /^(13[6-9]|14[0-3]):/.test(device);
 export function makeTerminal(root: number, dev: Dev | undefined, uid: number): { master: number; slave: number } {
 	if (isDryRun()) return { master: -1, slave: -1 };
 	const pts = dev?.pts ?? openPts(root);
-	const { master, number } = unlockMaster(openat2(pts, "ptmx", O_RDWR | O_NOCTTY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
-	const slave = openPeer(master);
-	if (!isSlave(stat("", slave).rdev)) fail("--tty: the devpts inside has given something else than a terminal");
-	if (uid !== 0) chown(String(number), uid, -1, pts);
+	const { master, slave, number } = terminalOf(pts, uid);
 	const console = cloneMount(String(number), false, "--tty", pts);
 	attachInside(console, dev?.fd ?? root, dev ? "/console" : "/dev/console");
 	close(console);
 	return { master, slave };
+}
+
+/** A new pseudo-terminal of a container that there is, by its root. */
+export function openTerminal(root: number, uid: number): { master: number; slave: number } {
+	const pts = openPts(root);
+	const made = terminalOf(pts, uid);
+	close(pts);
+	return made;
+}
+
+function terminalOf(pts: number, uid: number): { master: number; slave: number; number: number } {
+	const { master, number } = unlockMaster(openat2(pts, "ptmx", O_RDWR | O_NOCTTY, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+	const slave = openPeer(master);
+	if (!isSlave(stat("", slave).rdev)) fail("--tty: the devpts inside has given something else than a terminal");
+	if (uid !== 0) chown(String(number), uid, -1, pts);
+	return { master, slave, number };
 }
 
 function openPts(root: number): number {

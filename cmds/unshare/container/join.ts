@@ -30,7 +30,12 @@ export interface Joining {
 
 /** Whether a namespace is named by its file or id, so that no target is needed. */
 export function namesFile(options: EnterOptions): boolean {
-	return NAMESPACES.some(({ name }) => typeof options[optionOf(name)] === "string");
+	return NAMESPACES.some(({ name }) => typeof options[optionOf(name)] === "string" && !(name === "user" && namesProgramUser(options.user)));
+}
+
+/** --user=NAME is the program's user in a sandbox; a file that keeps a user namespace has a slash in it, an id a colon. */
+export function namesProgramUser(value: string | true | undefined): boolean {
+	return typeof value === "string" && !value.includes("/") && !value.startsWith(":");
 }
 
 function optionOf(name: string) {

@@ -103,8 +103,11 @@ function runInForeground(plan: Plan): never {
 	endLike(ended);
 }
 
+/** The process that is attended, and the master of its terminal. */
+export type Attended = Pick<Box, "pid" | "pidfd" | "master">;
+
 /** Passes on the signals that come and what goes through the streams, until the program has ended. */
-function attend(box: Box, streams: Streams, signals: number): Ended {
+export function attend(box: Attended, streams: Streams, signals: number): Ended {
 	const relay: Relay | undefined = box.master === undefined ? startCarrying(streams) : startRelay(box.master, 0, 1);
 	try {
 		for (;;) {
@@ -124,7 +127,7 @@ function attend(box: Box, streams: Streams, signals: number): Ended {
 }
 
 /** The end of the program, if it has come. When it is stopped we stop as well: to a shell we are the job. */
-function reap({ pid, pidfd }: Box): Ended | undefined {
+function reap({ pid, pidfd }: Attended): Ended | undefined {
 	const ended = wait(pid, WNOHANG | WUNTRACED);
 	if (ended?.stopped === undefined) return ended;
 	kill(getpid(), SIGSTOP);

@@ -21,6 +21,7 @@ import {
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, type poll } from "../../../native/linux/poll.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { isTerminal } from "../../../native/linux/terminal.ts";
+import { fail } from "../../common/errors.ts";
 import type { Plan } from "./plan.ts";
 import { type Relay, writeAll } from "./tty.ts";
 
@@ -38,7 +39,9 @@ interface Carried {
 }
 
 /** What --stdin and its like name, or what we have been given, opened; a terminal is exchanged for a pipe. */
-export function openStreams({ stdio, tty }: Plan): Streams {
+export function openStreams({ stdio, tty, preserve }: Pick<Plan, "stdio" | "tty" | "preserve">): Streams {
+	for (let fd = 3; fd < 3 + preserve; fd++)
+		if (isTerminal(fd)) fail(`--preserve-fds: ${fd} is a terminal, which never goes into a container`);
 	const streams: Streams = { program: stdio.map((text, i) => (text === undefined ? undefined : openStream(text, i))), carried: [] };
 	if (!tty && !isDryRun()) streams.program = streams.program.map((fd, i) => exchange(streams.carried, fd, i));
 	return streams;

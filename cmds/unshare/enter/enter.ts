@@ -1,5 +1,6 @@
-/** nsenter(1): runs a program in namespaces that there are, of a process, of a sandbox, or by their files. */
+/** nsenter(1): runs a program in namespaces that there are, of a process or by their files; and in whole sandboxes. */
 
+import { type CgroupEntry, enterCgroups } from "../../../native/linux/cgroup.ts";
 import { setgroups, setresgid, setresuid } from "../../../native/linux/credential.ts";
 import {
 	AT_FDCWD,
@@ -29,18 +30,17 @@ import { SIOCGSKNS } from "../../../native/linux/socket.ts";
 import { exists } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { type CommandLine, notA } from "../../common/command-line/options.ts";
-import { warn } from "../../common/command-line/tool.ts";
 import { UsageError } from "../../common/errors.ts";
-import { closeDescriptors, descriptorCount, endLike, execute, keptEnvironment, waitForProgram } from "../../common/program.ts";
-import { getenv } from "../../common/state.ts";
-import { type Joining, joinNamespaces, namesFile, namespacesToJoin } from "../container/join.ts";
+import { endLike, execute, keptEnvironment, waitForProgram } from "../../common/program.ts";
+import { type Joining, joinNamespaces, namesFile, namesProgramUser, namespacesToJoin } from "../container/join.ts";
 import { protectOwnBinary } from "../container/own-binary.ts";
 import { forkProgram } from "../family.ts";
-import { type Cgroup, cgroupsOf, joinCgroups } from "../held/cgroups.ts";
-import { idNumber, isOutsideOfRoot, leaveKeyring } from "../inside.ts";
+import { idNumber, isOutsideOfRoot } from "../inside.ts";
 import { keepCapabilities } from "../keep-capabilities.ts";
+import { cgroupsOf } from "./cgroups.ts";
 import type { EnterOptions, enterOptions } from "./options.ts";
-import { forgoPrivileges, identityOf, type Possessions, possessionsOf, takeCapabilitiesAndIds, takeLimits } from "./possessions.ts";
+import { identityOf } from "./possessions.ts";
+import { enterSandbox } from "./sandbox.ts";
 import { type Entered, openEntered, openOf, readOf } from "./target.ts";
 
 /** All that is opened before the first namespace is joined, since from in there it would be something else, or nothing. */
@@ -49,10 +49,9 @@ interface Opened {
 	root?: number;
 	folder?: number;
 	environment: string[];
-	cgroups: Cgroup[];
+	cgroups?: CgroupEntry;
 	uid?: number;
 	gid?: number;
-	possessions?: Possessions;
 }
 
 export function enter({ options, operands }: CommandLine<typeof enterOptions>) {
@@ -63,21 +62,25 @@ export function enter({ options, operands }: CommandLine<typeof enterOptions>) {
 	/* Without a word on what to enter, all that makes the sandbox. */
 	const isWhole =
 		isByOperand && !options.all && !options.root && !options.userParent && options.netSocket === undefined && !namesAny(options);
-	const preserve = descriptorCount(options.preserveFds);
 	checkIds(options);
+
+	for (const long of ["tty", "setEnv", "privileged", "detach"] as const)
+		if (!isWhole && options[long] !== undefined)
+			throw new UsageError(`--${long === "setEnv" ? "set-env" : long}: for a whole sandbox, without namespaces by option`);
 
 	if (isWhole || options.all || options.root || options.mount) protectOwnBinary();
 	const target = name === undefined ? undefined : openEntered(name);
-	const opened = openAll(options, target, isWhole);
+	if (isWhole) return enterSandbox(needed(target, "enter"), program, options);
+	const opened = openAll(options, target);
 	const joins = (flag: number) => opened.namespaces.some(({ kind }) => kind.flag === flag);
 	if (opened.namespaces.length === 0 && opened.root === undefined) throw new UsageError("enter: no namespace to enter: see --help");
 
 	/* Who is in there already must not look into this process, nor take its descriptors, while it comes in (CVE-2016-9962). */
 	prctl("PR_SET_DUMPABLE", PR_SET_DUMPABLE, 0);
-	const setsIds = joins(CLONE_NEWUSER) && !options.preserveCredentials && !isWhole;
+	const setsIds = joins(CLONE_NEWUSER) && !options.preserveCredentials;
 	const couldDropGroups = setsIds && dropGroups();
 	joinNamespaces(opened.namespaces, target);
-	changeFolders(options, opened, isWhole);
+	changeFolders(options, opened);
 
 	setDisposition(SIGCHLD, SIG_DFL);
 	if (options.newSession) startSession(options.noFork === true);
@@ -85,17 +88,17 @@ export function enter({ options, operands }: CommandLine<typeof enterOptions>) {
 		const pid = fork();
 		if (pid !== 0) endLike(waitForProgram(pid, true));
 	}
-	if (isWhole) leaveKeyring();
-	joinCgroups(opened.cgroups);
-	if (opened.possessions) takeAll(opened.possessions);
-	else takeIds(opened, setsIds, couldDropGroups);
+	if (opened.cgroups) enterCgroups(opened.cgroups, false);
+	takeIds(opened, setsIds, couldDropGroups);
 	if (options.keepCaps && joins(CLONE_NEWUSER)) keepCapabilities();
-	closeDescriptors(program, opened.environment, preserve);
 	execute(program, opened.environment);
 }
 
 function namesAny(options: EnterOptions): boolean {
-	return NAMESPACES.some(({ name }) => options[name === "mnt" ? "mount" : (name as "net")] !== undefined);
+	return NAMESPACES.some(({ name }) => {
+		const value = options[name === "mnt" ? "mount" : (name as "net")];
+		return value !== undefined && !(name === "user" && namesProgramUser(value));
+	});
 }
 
 function checkIds(options: EnterOptions) {
@@ -115,8 +118,8 @@ function needed(target: Entered | undefined, option: string): Entered {
 	return target;
 }
 
-function openAll(options: EnterOptions, target: Entered | undefined, isWhole: boolean): Opened {
-	const namespaces = namespacesToJoin(options, options.all ? needed(target, "--all") : target, isWhole || options.all === true);
+function openAll(options: EnterOptions, target: Entered | undefined): Opened {
+	const namespaces = namespacesToJoin(options, options.all ? needed(target, "--all") : target, options.all === true);
 	const kind = (flag: number) => NAMESPACES.find((one) => one.flag === flag) as NamespaceKind;
 	const put = (joining: Joining) => {
 		const at = namespaces.findIndex((one) => one.kind === joining.kind);
@@ -130,21 +133,20 @@ function openAll(options: EnterOptions, target: Entered | undefined, isWhole: bo
 		const socket = pidfdGetfd(needed(target, "--net-socket").pidfd, Number(options.netSocket));
 		put({ kind: kind(CLONE_NEWNET), fd: ioctl(socket, SIOCGSKNS), object: "the socket's network namespace" });
 	}
-	const opened: Opened = { namespaces, environment: keptEnvironment({}), cgroups: [] };
+	const opened: Opened = { namespaces, environment: keptEnvironment({}) };
 
 	const folder = (value: string | true | undefined, file: string) => {
 		if (value === undefined) return undefined;
 		if (value === true) return openOf(needed(target, `--${file === "cwd" ? "wd" : file}`), file, O_PATH | O_DIRECTORY);
 		return open(value, O_PATH | O_DIRECTORY);
 	};
-	const root = folder(options.root ?? (isWhole || undefined), "root");
+	const root = folder(options.root, "root");
 	if (root !== undefined) opened.root = root;
-	const wd = folder(options.wd ?? ((isWhole && options.wdns === undefined) || undefined), "cwd");
+	const wd = folder(options.wd, "cwd");
 	if (wd !== undefined) opened.folder = wd;
-	if (options.env || isWhole) opened.environment = environmentOf(needed(target, "--env"), isWhole);
-	if (options.joinCgroup || isWhole) opened.cgroups = cgroupsOf(needed(target, "--join-cgroup"));
+	if (options.env) opened.environment = environmentOf(needed(target, "--env"));
+	if (options.joinCgroup) opened.cgroups = cgroupsOf(needed(target, "--join-cgroup"));
 	const entersUsers = namespaces.some((one) => one.kind.flag === CLONE_NEWUSER && one.fd === undefined);
-	if (isWhole && target) opened.possessions = possessionsOf(target, entersUsers);
 	const { setuid, setgid } = options;
 	const followed = setuid === "follow" || setgid === "follow" ? identityOf(needed(target, "follow"), entersUsers) : {};
 	const uid = setuid === "follow" ? followed.uid : setuid === undefined ? undefined : Number(setuid);
@@ -162,13 +164,10 @@ function parentOfUsers(namespaces: Joining[], target: Entered | undefined): numb
 	return owningUserNamespace(fd);
 }
 
-/** The target's environment. What runs in a sandbox is told of our terminal, not of that of the sandbox's program. */
-function environmentOf(target: Entered, isSandbox: boolean): string[] {
-	const entries = readOf(target, "environ")
+function environmentOf(target: Entered): string[] {
+	return readOf(target, "environ")
 		.split("\0")
 		.filter((entry) => entry.includes("="));
-	const terminal = isSandbox ? getenv("TERM") : undefined;
-	return terminal === undefined ? entries : [...entries.filter((entry) => !entry.startsWith("TERM=")), `TERM=${terminal}`];
 }
 
 /** SELinux only: the next exec changes to the target's context. Elsewhere there is none. */
@@ -188,7 +187,7 @@ function dropGroups(): boolean {
 }
 
 /** The root and the working folder. Without a word about the latter it stays what it is, if that is below the new root. */
-function changeFolders({ wd, wdns, mount }: EnterOptions, { root, folder }: Opened, isWhole: boolean) {
+function changeFolders({ wd, wdns, mount }: EnterOptions, { root, folder }: Opened) {
 	const before = root !== undefined && folder === undefined && wdns === undefined ? open(".", O_PATH | O_DIRECTORY) : folder;
 	if (root !== undefined) {
 		fchdir(root);
@@ -202,7 +201,7 @@ function changeFolders({ wd, wdns, mount }: EnterOptions, { root, folder }: Open
 	fchdir(after);
 	close(after);
 	const isNamed = typeof wd === "string";
-	if (!isNamed && (root !== undefined || mount !== undefined || isWhole) && isOutsideOfRoot()) chdir("/");
+	if (!isNamed && (root !== undefined || mount !== undefined) && isOutsideOfRoot()) chdir("/");
 }
 
 /** A leader of a process group, as a shell makes each job, cannot start a session. The terminal's signals no longer reach the child. */
@@ -219,12 +218,4 @@ function takeIds({ uid, gid }: Opened, setsIds: boolean, couldDropGroups: boolea
 		setresgid(gid ?? 0);
 	}
 	if (uid !== undefined || setsIds) setresuid(uid ?? 0);
-}
-
-/** What the sandbox's program has and may do; the order keeps the right to each step until it is made. */
-function takeAll(possessions: Possessions) {
-	takeLimits(possessions.limits);
-	takeCapabilitiesAndIds(possessions);
-	if (possessions.noNewPrivs) forgoPrivileges();
-	if (possessions.isFiltered) warn("tsunshare", "enter: the target has a seccomp filter, which this program does not get");
 }

@@ -3,6 +3,7 @@ import { options, type Values } from "../../common/command-line/options.ts";
 
 const namespaces = "Namespaces, of the target or by a FILE or an id (:NSID)";
 const inside = "In there";
+const sandbox = "In a whole sandbox";
 
 export const enterOptions = options([
 	{ long: "target", short: "t", value: "PID[:INODE]|ID", help: "the process or sandbox whose namespaces to enter" },
@@ -33,13 +34,17 @@ export const enterOptions = options([
 		group: inside,
 		help: "run it in a session of its own: no input into your terminal",
 	},
+	{ long: "tty", group: sandbox, help: "a terminal of the sandbox's own devpts" },
+	{ long: "set-env", value: "NAME[=VALUE]", repeat: true, group: sandbox, help: "set a variable, or pass it on" },
+	{ long: "privileged", group: sandbox, help: "with all capabilities, and without the sandbox's seccomp policy" },
+	{ long: "detach", group: sandbox, help: "do not wait for it; its streams are /dev/null" },
 	{ long: "no-fork", short: "F", group: inside, help: "do not fork, even if a PID namespace is entered" },
 	{ long: "follow-context", short: "Z", group: inside, help: "take the target's SELinux context", rare: true },
 	{
 		long: "preserve-fds",
 		value: "N",
 		group: inside,
-		help: "let the program have descriptors 3 to N+2, too; others beyond 2 are closed, but for those that its arguments name as /dev/fd/N",
+		help: "in a container: let the program have descriptors 3 to N+2, too; else those beyond 2 are closed. Without one all are passed on",
 		rare: true,
 	},
 ]);

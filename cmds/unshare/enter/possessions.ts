@@ -108,8 +108,11 @@ export function takeLimits(limits: { soft: number; hard: number }[]) {
 	});
 }
 
-/** Takes on the ids, and gives up all capabilities that the target cannot have. */
-export function takeCapabilitiesAndIds({ uid, gid, groups, bounding, ambient }: Possessions) {
+/**
+ * Takes on the ids, and gives up all capabilities that the target cannot have. `between` is done while there are still those
+ * that the sandbox's root has.
+ */
+export function takeCapabilitiesAndIds({ uid, gid, groups, bounding, ambient }: Possessions, between: () => void) {
 	const last = lastCapability();
 	for (let capability = 0; capability <= last; capability++)
 		if (!bounding.includes(capability) && capability < CAPABILITIES.length) dropFromBoundingSet(capability);
@@ -117,6 +120,7 @@ export function takeCapabilitiesAndIds({ uid, gid, groups, bounding, ambient }: 
 	/* An exec by root gives the bounding set, and what is inheritable besides. */
 	const { effective, permitted } = capget();
 	capset({ effective, permitted, inheritable: [] });
+	between();
 	if (ambient.length > 0) prctl("PR_SET_KEEPCAPS", PR_SET_KEEPCAPS, 1);
 	if (groups) setgroups(groups);
 	if (gid !== undefined) setresgid(gid);
@@ -124,7 +128,10 @@ export function takeCapabilitiesAndIds({ uid, gid, groups, bounding, ambient }: 
 	if (ambient.length > 0) {
 		capset({ effective: ambient, permitted: ambient, inheritable: ambient });
 		for (const capability of ambient) raiseAmbient(capability);
+		return;
 	}
+	const left = capget().permitted.filter((capability) => bounding.includes(capability));
+	capset({ effective: left, permitted: left, inheritable: [] });
 }
 
 export function forgoPrivileges() {
