@@ -1,9 +1,11 @@
 /**
  * The proxy's control socket, ports/NAME/control: a line of JSON each way, then the end.
  *
- *     {"add":[{"proto":"tcp",…}]}     with a listening socket for each, as SCM_RIGHTS: who publishes binds, the proxy serves
- *     {"remove":[{"proto":"tcp","hostAddress":"","hostPort":8080,"count":1}]}
+ *     {"add":[{"proto":"tcp",…}],"ports":[…]}     with a listening socket for each, as SCM_RIGHTS: who publishes binds, the proxy serves
+ *     {"remove":[{"proto":"tcp","hostAddress":"","hostPort":8080,"count":1}],"ports":[…]}
  *     {"stats":true}
+ *
+ * `ports` is what is published then: the proxy writes the record, which so always says what it serves.
  */
 
 import { geteuid } from "../../native/linux/credential.ts";
@@ -42,6 +44,7 @@ const ANSWER_SECONDS = 10;
 export interface Request {
 	add?: Mapping[];
 	remove?: Pick<Published, "proto" | "hostAddress" | "hostPort" | "count">[];
+	ports?: Published[];
 	stats?: true;
 }
 
@@ -93,7 +96,7 @@ interface Client {
 }
 
 /** Serves the control socket in the proxy's loop. */
-export function serveControl(proxy: PortProxy, listener: number) {
+export function serveControl(proxy: PortProxy, listener: number, onChange: (ports: Published[]) => void) {
 	const clients: (Client | undefined)[] = [];
 	const chunk = new Uint8Array(65536);
 	const end = (index: number) => {
@@ -112,7 +115,7 @@ export function serveControl(proxy: PortProxy, listener: number) {
 			client.text += decode(chunk, 0, came.length);
 			if (came.length > 0 && !client.text.endsWith("\n") && client.text.length < MOST) return;
 			if (client.text.endsWith("\n")) {
-				const answer = encode(`${JSON.stringify(handle(proxy, client))}\n`);
+				const answer = encode(`${JSON.stringify(handle(proxy, client, onChange))}\n`);
 				trySend(client.fd, new Uint8Array(answer), 0);
 			}
 		} catch (error) {
@@ -134,7 +137,7 @@ export function serveControl(proxy: PortProxy, listener: number) {
 	});
 }
 
-function handle(proxy: PortProxy, client: Client): Record<string, unknown> {
+function handle(proxy: PortProxy, client: Client, onChange: (ports: Published[]) => void): Record<string, unknown> {
 	let request: Request;
 	try {
 		request = JSON.parse(client.text) as Request;
@@ -155,6 +158,7 @@ function handle(proxy: PortProxy, client: Client): Record<string, unknown> {
 			const isIn = mapping.hostPort >= hostPort && mapping.hostPort < hostPort + count;
 			if (mapping.proto === proto && mapping.hostAddress === hostAddress && isIn) proxy.remove(port);
 		}
+	if (request.ports) onChange(request.ports);
 	if (proxy.ports.length === 0) proxy.stop();
 	return { ports: proxy.ports.length };
 }

@@ -1,6 +1,6 @@
 /** The proxy of a sandbox: a process beside it that serves all its published ports, and puts away what is published when it ends. */
 import { CAP_NET_ADMIN, CAP_SYS_RESOURCE, capget, capset } from "../../native/linux/capability.ts";
-import { chdir, close, closeRange, dup2, O_CLOEXEC, O_RDONLY, O_RDWR, open, pipe, readAll, write } from "../../native/linux/fd.ts";
+import { chdir, close, closeRange, dup2, O_CLOEXEC, O_RDONLY, O_RDWR, open, pipe, read, readAll, write } from "../../native/linux/fd.ts";
 import { CLONE_NEWNET, setns } from "../../native/linux/namespace.ts";
 import { startTime } from "../../native/linux/proc.ts";
 import { exit, fork, getpid, PR_SET_NO_NEW_PRIVS, pidfdSendSignal, prctl, setsid } from "../../native/linux/process.ts";
@@ -11,53 +11,75 @@ import { removeElements } from "../common/firewall/change.ts";
 import type { Owner } from "../common/state.ts";
 import { openControl, serveControl } from "./control.ts";
 import { removeIptables } from "./iptables.ts";
-import { SANDBOX } from "./proxy/kinds.ts";
+import { PUBLISHER, SANDBOX } from "./proxy/kinds.ts";
 import { makeProxy, type Settings } from "./proxy/loop.ts";
 import type { Mapping } from "./proxy/port.ts";
 import { reportStats } from "./proxy/stats.ts";
-import { firewallName, publicationFolder, readPublication, removePublication } from "./publication.ts";
+import { firewallName, type Publication, publicationFolder, readPublication, removePublication, writePublication } from "./publication.ts";
 
 export interface Served {
 	name: string;
 	/** The sandbox's process. */
 	pid: number;
 	pidfd: number;
-	/** Connect from inside its network namespace. */
-	inside: boolean;
+	/** What the record says; with `inside` it connects from inside the sandbox's network namespace. */
+	publication: Omit<Publication, "owner">;
 	ports: { mapping: Mapping; fd: number }[];
 	settings: Settings;
 	stats: string | true | undefined;
 }
 
-/** Starts the proxy; returns once it serves. Fails with what it says. */
-export function startDaemon(served: Served): Owner {
+/**
+ * Starts the proxy; returns once it serves, with a descriptor to `settle`: closed without that, by our end too, the proxy puts
+ * everything away. Fails with what it says.
+ */
+export function startDaemon(served: Served): { owner: Owner; commit: number } {
 	const { reader, writer } = pipe();
+	const commit = pipe();
 	const pid = fork();
 	if (pid === 0) {
 		close(reader);
-		serve(served, writer);
+		close(commit.writer);
+		serve(served, writer, commit.reader);
 	}
 	close(writer);
+	close(commit.reader);
 	const said = readAll(reader);
 	close(reader);
 	const text = decode(said);
 	if (text !== "0\n") fail(text.slice(2) || "the proxy ended while it was started");
-	return { pid, start: startTime(pid) ?? 0 };
+	return { owner: { pid, start: startTime(pid) ?? 0 }, commit: commit.writer };
 }
 
-function serve(served: Served, status: number): never {
-	const { name, ports, pidfd, settings } = served;
+/** All that belongs to the publication is done: the proxy is on its own. */
+export function settle(commit: number) {
+	write(commit, "0");
+	close(commit);
+}
+
+function serve(served: Served, status: number, commit: number): never {
+	const { name, ports, pidfd, settings, publication } = served;
+	const { inside } = publication.destination;
 	let proxy: ReturnType<typeof makeProxy>;
 	try {
 		setsid();
 		const control = openControl(`${publicationFolder(name)}/control`);
-		if (served.inside) enterNetwork(served);
-		detach([status, control, pidfd, ...ports.map(({ fd }) => fd)]);
-		dropRights(!served.inside || settings.transparent);
+		if (inside) enterNetwork(served);
+		detach([status, commit, control, pidfd, ...ports.map(({ fd }) => fd)]);
+		dropRights(!inside || settings.transparent);
 		proxy = makeProxy(settings);
 		for (const { mapping, fd } of ports) proxy.add(mapping, fd);
-		serveControl(proxy, control);
+		const record = { owner: { pid: getpid(), start: startTime(getpid()) ?? 0 }, ...publication };
+		writePublication(name, record);
+		serveControl(proxy, control, (published) => {
+			record.ports = published;
+			writePublication(name, record);
+		});
 		proxy.watch(pidfd, SANDBOX, 0, proxy.end);
+		proxy.watch(commit, PUBLISHER, 0, () => {
+			if (read(commit, new Uint8Array(1)) === 0) proxy.end();
+			close(commit);
+		});
 		write(status, "0\n");
 		close(status);
 	} catch (error) {

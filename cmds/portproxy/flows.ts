@@ -1,5 +1,5 @@
 /** What the kernel remembers of flows to published ports (conntrack). */
-import { flushConntrack } from "../../native/linux/conntrack.ts";
+import { flushConnections } from "../../native/linux/conntrack.ts";
 import { closeNetlink } from "../../native/linux/netlink/request.ts";
 import { openNetfilter } from "../../native/linux/nftables/transaction.ts";
 import { IPPROTO_UDP } from "../../native/linux/socket.ts";
@@ -12,9 +12,9 @@ export function forgetFlows(ports: Published[]) {
 	if (udp.length === 0) return;
 	const netlink = openNetfilter();
 	try {
-		for (const { hostPort, count } of udp)
-			for (let port = hostPort; port < hostPort + count; port++)
-				for (const family of ["ip", "ip6"] as const) flushConntrack(netlink, { family, protocol: IPPROTO_UDP, port });
+		const isPublished = (port: number) => udp.some(({ hostPort, count }) => port >= hostPort && port < hostPort + count);
+		for (const family of ["ip", "ip6"] as const)
+			flushConnections(netlink, family, ({ original }) => original.protocol === IPPROTO_UDP && isPublished(original.destinationPort));
 	} catch (error) {
 		/* A kernel without connection tracking has nothing to forget. */
 		if (!(error instanceof SysError)) throw error;

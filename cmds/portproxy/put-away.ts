@@ -24,7 +24,7 @@ export function putAway(name: string) {
 }
 
 /** Asks a proxy to end, and waits until it has. */
-function end(owner: Owner) {
+export function end(owner: Owner) {
 	let pidfd: number;
 	try {
 		pidfd = pidfdOpen(owner.pid);

@@ -40,12 +40,13 @@ export function parseSpec(text: string): Spec {
 	const hostAddress = host.replace(/^\[|\]$/g, "");
 	if (host !== "" && !parseInet(hostAddress)) wrong(`${show(hostAddress)} is not an IP address`);
 	const hostFrom = port(hostFirst, 0, 0);
+	if (hostFrom === 0 && hostLast !== undefined) wrong("0 is not a port number (1-65535)");
 	const from = port(first, 0, 1);
 	const spec = {
 		proto: word as Protocol,
 		hostAddress,
 		hostFrom,
-		hostTo: port(hostLast, hostFrom, 1 - Number(hostFrom === 0)),
+		hostTo: port(hostLast, hostFrom, 0),
 		from,
 		to: port(last, from, 1),
 	};

@@ -6,7 +6,7 @@ import { isName } from "../../common/state.ts";
 import { ask } from "../control.ts";
 import { forgetFlows } from "../flows.ts";
 import { removeIptables } from "../iptables.ts";
-import { firewallName, type Publication, publicationFolder, readPublication, servedPublication, writePublication } from "../publication.ts";
+import { firewallName, type Publication, publicationFolder, readPublication, servedPublication } from "../publication.ts";
 import { putAway } from "../put-away.ts";
 import { allowedFor, elementsFor } from "../rules.ts";
 import { formatHost, type Published, parseSpec, type Spec } from "../spec.ts";
@@ -36,8 +36,7 @@ export function unpublish({ operands }: { operands: string[] }) {
 	removeIptables(name, (rule) =>
 		ranges.some(([hostPort, port]) => rule.includes("DNAT") && rule.includes(String(hostPort)) && rule.join(" ").endsWith(`:${port}`)),
 	);
-	writePublication(name, { ...publication, ports });
-	ask(`${publicationFolder(name)}/control`, { remove: removed });
+	ask(`${publicationFolder(name)}/control`, { remove: removed, ports });
 	forgetFlows(removed);
 }
 

@@ -2,7 +2,8 @@
 import { print } from "../../common/command-line/tool.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
 import { collectElements } from "../../common/firewall/change.ts";
-import { isAlive, isName } from "../../common/state.ts";
+import { removeHalfWritten } from "../../common/sandbox-state.ts";
+import { isAlive, isName, runFolder } from "../../common/state.ts";
 import { type Column, json, table } from "../../common/table.ts";
 import { ask } from "../control.ts";
 import { type Publication, publicationFolder, publicationNames, readPublication, servedPublication } from "../publication.ts";
@@ -73,4 +74,5 @@ export function gc() {
 		print(`${name}\n`);
 	}
 	collectElements();
+	removeHalfWritten(`${runFolder()}/firewall`);
 }

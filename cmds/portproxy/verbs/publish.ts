@@ -2,7 +2,6 @@
 import { close } from "../../../native/linux/fd.ts";
 import { startTime } from "../../../native/linux/proc.ts";
 import { pidfdSendSignal } from "../../../native/linux/process.ts";
-import { SIGINT } from "../../../native/linux/signal.ts";
 import { dryRun, isDryRun, type SysError } from "../../../native/linux/syscall.ts";
 import { fail, ToolError, UsageError } from "../../common/errors.ts";
 import { addElements, isTaken, removeElements } from "../../common/firewall/change.ts";
@@ -10,7 +9,7 @@ import { filterRecords, findRecord, openTarget, type Target } from "../../common
 import { registerLeave } from "../../common/sandbox-state.ts";
 import { isAlive } from "../../common/state.ts";
 import { ask } from "../control.ts";
-import { startDaemon } from "../daemon.ts";
+import { settle, startDaemon } from "../daemon.ts";
 import { type Destination, destinationOf, proxyAddress } from "../destination.ts";
 import { exposedPorts } from "../exposed.ts";
 import { forgetFlows } from "../flows.ts";
@@ -26,9 +25,8 @@ import {
 	publicationFolder,
 	readPublication,
 	removePublication,
-	writePublication,
 } from "../publication.ts";
-import { putAway } from "../put-away.ts";
+import { end, putAway } from "../put-away.ts";
 import { allowedFor, elementsFor } from "../rules.ts";
 import { choicesOf, formatHost, formatRange, joinRanges, type Published, parseSpec, type Spec } from "../spec.ts";
 
@@ -57,14 +55,17 @@ function publishOf(target: Target, given: Spec[], options: PublishGiven) {
 	const destination = destinationOf(target, options.to ?? []);
 	const opened = openAll(specs, destination);
 	const undo: (() => void)[] = [() => opened.forEach(({ fd }) => void close(fd))];
+	/** What is left to do when all is done. */
+	const done: (() => void)[] = [];
 	try {
 		const ports = joinRanges(
 			opened.map(({ mapping }) => mapping).map(({ proto, hostAddress, hostPort, port }) => ({ proto, hostAddress, hostPort, port })),
 		);
 		for (const published of ports) if (nat === "none") dryRun(`proxy ${formatHost(published)}`);
-		if (!isDryRun()) serve(target, name, { destination, nat, ports }, opened, options, undo);
+		if (!isDryRun()) serve(target, name, { destination, nat, ports }, opened, options, undo, done);
 		translate(name, nat, ports, destination, undo);
 		for (const { fd } of opened) close(fd);
+		for (const step of done) step();
 		return { ports: [...(Array.isArray(record?.ports) ? record.ports : []), ...ports.map(describe)] };
 	} catch (error) {
 		for (const step of undo.reverse()) step();
@@ -123,6 +124,7 @@ function serve(
 	opened: Opened[],
 	options: PublishGiven,
 	undo: (() => void)[],
+	done: (() => void)[],
 ) {
 	const { pid, pidfd, record, isSandbox } = target;
 	const start = startTime(pid);
@@ -134,35 +136,27 @@ function serve(
 		if (old.nat !== nat) fail(`${name}: its ports are published with --nat ${old.nat}`, "unpublish them first, or use the same");
 		ask(
 			control,
-			{ add: opened.map(({ mapping }) => mapping) },
+			{ add: opened.map(({ mapping }) => mapping), ports: [...old.ports, ...ports] },
 			opened.map(({ fd }) => fd),
 		);
-		undo.push(() => void ask(control, { remove: ports }));
-		writePublication(name, { ...old, ports: [...old.ports, ...ports] });
-		undo.push(() => writePublication(name, old));
+		undo.push(() => void ask(control, { remove: ports, ports: old.ports }));
 		return;
 	}
 	/* One of another sandbox that has had the name, or whose proxy was killed. */
 	if (old) putAway(name);
 	makePublicationFolder(name);
 	undo.push(() => removePublication(name));
-	const owner = startDaemon({
+	const { owner, commit } = startDaemon({
 		name,
 		pid,
 		pidfd,
-		inside: destination.inside,
+		publication: { sandbox: { pid, start }, destination, nat, ports },
 		ports: opened,
 		settings: settingsOf(options),
 		stats: options.stats,
 	});
-	undo.push(() => void endProxy(owner));
-	writePublication(name, { owner, sandbox: { pid, start }, destination, nat, ports });
-}
-
-function endProxy(owner: { pid: number; start: number }) {
-	const { pidfd } = openTarget(owner.pid);
-	pidfdSendSignal(pidfd, SIGINT);
-	close(pidfd);
+	undo.push(() => end(owner));
+	done.push(() => settle(commit));
 }
 
 /** The rules, one transaction. */
