@@ -36,6 +36,7 @@ export const tools = {
 		budget: 42_000,
 		parts: [
 			"group/explain",
+			"group/lock-wait",
 			"group/make",
 			"group/recover",
 			"limits/apply",

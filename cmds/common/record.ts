@@ -15,8 +15,8 @@
  *     {"tsbox":1,"id":"web","rootfs":"/run/web","mounts":[...],"cgroup":"/tsbox/web","cgroups":[...],"leave":["tscgctl"]}
  */
 
-import { EINVAL, ENOSYS, ESRCH } from "../../native/linux/errno.ts";
-import { close, read } from "../../native/linux/fd.ts";
+import { EINVAL, ENOSYS, EPIPE, ESRCH } from "../../native/linux/errno.ts";
+import { close, read, write } from "../../native/linux/fd.ts";
 import { POLLIN, poll } from "../../native/linux/poll.ts";
 import { startTime } from "../../native/linux/proc.ts";
 import { exit, pidfdOpen, pidfdSendSignal } from "../../native/linux/process.ts";
@@ -222,9 +222,14 @@ type Members = Record<string, unknown> | undefined;
 /**
  * A verb as a filter: does `apply` for each operand, or else for each line of standard input, and passes the records
  * on with the members that it returns; `plan` does the same for a sandbox that is yet to be made. When it fails, a sandbox
- * that is held is killed and not passed on.
+ * that is held is killed and not passed on; `undo` takes the part in a plan back that cannot be passed on.
  */
-export function filterRecords(operands: string[], apply: (target: Target) => Members, plan?: (record: PlanRecord) => Members) {
+export function filterRecords(
+	operands: string[],
+	apply: (target: Target) => Members,
+	plan?: (record: PlanRecord) => Members,
+	undo?: (record: PlanRecord) => void,
+) {
 	if (operands.length > 0) {
 		for (const target of operandTargets(operands)) apply(target);
 		return;
@@ -235,7 +240,14 @@ export function filterRecords(operands: string[], apply: (target: Target) => Mem
 		const parsed = parseLine(line);
 		if (typeof parsed !== "number" && isPlan(parsed)) {
 			const members = plan ? plan(parsed) : notYetMade(parsed);
-			print(`${JSON.stringify({ ...parsed, ...members })}\n`);
+			try {
+				write(1, `${JSON.stringify({ ...parsed, ...members })}\n`);
+			} catch (error) {
+				undo?.(parsed);
+				/* The stage behind is gone, and has said why. */
+				if (error instanceof SysError && error.errno === EPIPE) exit(141);
+				throw error;
+			}
 			continue;
 		}
 		const target = openTarget(parsed);

@@ -65,10 +65,13 @@ export function writeState(path: string, text: string | Uint8Array, mode = 0o600
 	try {
 		write(fd, text);
 		fsync(fd);
+		rename(temporary, path);
+	} catch (error) {
+		unlinkIfAny(temporary);
+		throw error;
 	} finally {
 		close(fd);
 	}
-	rename(temporary, path);
 }
 
 /** Runs `change` while no other process runs one under a lock on the same folder. */

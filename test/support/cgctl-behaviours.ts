@@ -485,7 +485,7 @@ tscgctl run web -- grep -c "$ROOT/web$" /proc/self/cgroup; tscgctl create -g nos
 		script: `tscgctl create web --memory-swappiness 10; tscgctl create web --memory-swap 1g`,
 		status: 1,
 		stderr:
-			/^tscgctl: --memory-swappiness: cgroup v2 cannot express it: .*\ntscgctl: hint: .*\ntscgctl: --memory-swap 1 GiB: cgroup v2 limits swap by itself.*\ntscgctl: hint: give --memory as well\n$/,
+			/^tscgctl: --memory-swappiness: cgroup v2 cannot express it: .*\ntscgctl: hint: .*\ntscgctl: --memory-swap 1 GiB: cgroup v2 limits swap by itself.*\ntscgctl: hint: give --memory as well, or --memory-swap-max\n$/,
 	},
 	{
 		name: "v2: the rule of no internal processes is explained, with those in the way, and --leaf moves them",

@@ -10,6 +10,7 @@
  *   load write PATH KIB    writes to a disk, past the page cache, and says how many bytes a second
  *   load threads N SECONDS so many threads that wait
  *   load lock PATH SECONDS holds a lock on a file's second byte, as a stuck tscgctl would
+ *   load flock PATH SECONDS holds a flock, as anybody may who can read it, and says so
  *   load as ID PROGRAM ... executes a program as an ordinary user
  */
 #define _GNU_SOURCE
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -139,6 +141,15 @@ int main(int count, char **argument)
         int fd = open(argument[2], O_RDWR | O_CREAT, 0600);
         if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock))
             return 1;
+        sleep(atoi(argument[3]));
+        return 0;
+    }
+    if (!strcmp(what, "flock") && count > 3) {
+        int fd = open(argument[2], O_RDONLY);
+        if (fd < 0 || flock(fd, LOCK_EX))
+            return 1;
+        puts("locked");
+        fflush(stdout);
         sleep(atoi(argument[3]));
         return 0;
     }

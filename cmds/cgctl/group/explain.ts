@@ -62,8 +62,6 @@ function threadedHint(group: Group, folder: string, file: string): string | unde
 		return `a cgroup above ${name} is threaded, so it can only be used as threaded as well: \`tscgctl set ${name.slice(1)} cgroup.type=threaded\``;
 	if (file === "cgroup.subtree_control")
 		return `${name} is ${type ?? "threaded"}: only cpu, cpuset, perf_event and pids can be given to threaded cgroups, no others beside processes in it`;
-	if (type === "threaded" && file === "cgroup.procs")
-		return `${name} is threaded: a process enters the domain above it, its threads this one (cgroup.threads)`;
 	if (file === "cgroup.type") return `it must be without processes and controllers of domains (memory, io) to become threaded`;
 	return type === "threaded" ? `${name} is threaded (cgroup.type), and has no ${file}` : undefined;
 }

@@ -1,45 +1,60 @@
 /** Waiting for a lock that somebody else has: says who, and not for ever. */
-
-import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../../native/linux/clock.ts";
-import { readdir, readFileIfAny } from "../../../native/linux/fd.ts";
-import { tryOfdLock } from "../../../native/linux/lock.ts";
+import { close, readdir, readFileIfAny } from "../../../native/linux/fd.ts";
+import { setOfdLock } from "../../../native/linux/lock.ts";
+import { POLLIN, poll } from "../../../native/linux/poll.ts";
 import { processes } from "../../../native/linux/proc.ts";
+import { exit, fork, killIfAny, PR_SET_PDEATHSIG, pidfdOpen, prctl, wait } from "../../../native/linux/process.ts";
+import { SIGKILL } from "../../../native/linux/signal.ts";
 import { readlinkIfAny } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
-import { warn } from "../../common/command-line/tool.ts";
 import { fail } from "../../common/errors.ts";
 import { nameProcesses } from "./files.ts";
 
-/** After so many seconds one is told who is waited for; and when the same process still has the lock after PATIENCE, it is given up. */
-const TELL = 4;
+/** How long the same process may have the lock while this one waits for it, in seconds; and while it waits at the gate before. */
 const PATIENCE = 10;
+const AT_THE_GATE = 20;
 
-/** Waits for a lock on a byte of the open file. The bytes before it are gates: who has one waits for the next. */
+/**
+ * Waits for a lock on a byte of the open file; byte 0 is the gate, and who has it waits for the next one.
+ *
+ * The kernel wakes waiters in their order, but its fcntl(2) knows no end of waiting. So a child waits: its lock is the open
+ * file's, and thereby ours.
+ */
 export function waitForLock(fd: number, type: number, byte: number) {
-	const start = clockGettime(CLOCK_MONOTONIC);
-	let told: number[] | undefined;
-	let deadline = start + PATIENCE;
-	for (let pause = 0.0005; ; pause = Math.min(2 * pause, 0.01)) {
-		sleep(pause);
-		if (tryOfdLock(fd, type, byte, 1)) return;
-		const now = clockGettime(CLOCK_MONOTONIC);
-		if (!told && now >= start + TELL) {
-			told = holders(fd);
-			warn("tscgctl", `waits for another tscgctl${told.length > 0 ? `: ${nameProcesses(told)}` : ""}`);
-		}
-		if (now < deadline) continue;
-		const still = holders(fd).filter((pid) => told?.includes(pid));
-		/* Those who had it have gone on: there are many, each in its turn. */
-		if (still.length === 0 && told && told.length > 0) {
-			told = holders(fd);
-			deadline = now + PATIENCE;
-			continue;
-		}
-		fail(
-			`other changes of cgroups keep this one waiting${still.length > 0 ? `: ${nameProcesses(still)}` : ""}`,
-			`it has held the lock for ${PATIENCE} s: end it if it is stuck`,
-		);
+	const patience = byte === 0 ? AT_THE_GATE : PATIENCE;
+	const child = fork();
+	if (child === 0) {
+		prctl("PR_SET_PDEATHSIG", PR_SET_PDEATHSIG, SIGKILL);
+		setOfdLock(fd, type, byte, 1);
+		exit(0);
 	}
+	const pidfd = pidfdOpen(child);
+	const hasIt = (seconds: number) => poll([{ fd: pidfd, events: POLLIN }], seconds)[0] !== 0;
+	try {
+		/* Those who had it have gone on: there are many, each in its turn. */
+		for (;;) {
+			if (hasIt(patience / 2)) break;
+			const before = holders(fd);
+			if (hasIt(patience / 2)) break;
+			const still = holders(fd).filter((pid) => before.includes(pid));
+			if (still.length > 0 || before.length === 0) giveUp(patience, still);
+		}
+	} catch (error) {
+		killIfAny(child, SIGKILL);
+		wait(child);
+		throw error;
+	} finally {
+		close(pidfd);
+	}
+	/* Somebody has killed it: then without an end. */
+	if (wait(child)?.code !== 0) setOfdLock(fd, type, byte, 1);
+}
+
+function giveUp(patience: number, who: number[]): never {
+	return fail(
+		`other changes of cgroups keep this one waiting${who.length > 0 ? `: ${nameProcesses(who)}` : ""}`,
+		`it has held the lock for ${patience} s: end it if it is stuck`,
+	);
 }
 
 /** The processes with a lock on the file beyond its gate, as far as we may see them: /proc/PID/fdinfo, man 5 proc. */

@@ -9,6 +9,7 @@
 import { CLOCK_REALTIME, clockGettime } from "../../../native/linux/clock.ts";
 import { statIfAny, unlinkIfAny } from "../../../native/linux/stat.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";
+import { removeHalfWritten } from "../../common/sandbox-state.ts";
 import { listState, makeStateFolder, readState, runFolder, withLock, writeState } from "../../common/state.ts";
 import type { Group } from "./path.ts";
 
@@ -50,6 +51,11 @@ export function owners(): { id: string; age: number }[] {
 		id,
 		age: clockGettime(CLOCK_REALTIME) - (statIfAny(`${folder()}/${id}`)?.mtime ?? 0),
 	}));
+}
+
+/** Removes files that a killed tscgctl left half written. */
+export function tidy() {
+	removeHalfWritten(folder());
 }
 
 /** Gives the cgroup on to another sandbox that is in it. False where there is none: then the cgroup can go. */

@@ -8,6 +8,7 @@ import { own } from "../group/owner.ts";
 import { placesOf } from "../group/path.ts";
 import { type OpenOptions, readGroup } from "../line.ts";
 import { whileOpen } from "../open.ts";
+import { leaveOne } from "./leave.ts";
 
 /**
  * Puts processes into a cgroup, which is made if need be: PIDs, sandboxes' ids, or a filter of sandbox records. A plan's
@@ -61,5 +62,5 @@ export function join(line: { options: OpenOptions & { thaw?: true }; operands: s
 			}),
 		);
 
-	filterRecords(targets, live, plan);
+	filterRecords(targets, live, plan, ({ id }) => leaveOne(id));
 }

@@ -7,7 +7,7 @@ import { sandboxFolder } from "../../common/sandbox-state.ts";
 import { isName, writeState } from "../../common/state.ts";
 import { killGroup } from "../group/kill.ts";
 import { findLayout } from "../group/layout.ts";
-import { disown, ownedBy, owners, passOn } from "../group/owner.ts";
+import { disown, ownedBy, owners, passOn, tidy } from "../group/owner.ts";
 import { type Group, placesOf } from "../group/path.ts";
 import { removeGroup } from "../group/remove.ts";
 import { oomKillCount } from "../usage/oom.ts";
@@ -25,7 +25,7 @@ export function leave({ operands }: { operands: string[] }) {
 }
 
 /** The name of the cgroup that has been removed, if one was. */
-function leaveOne(id: string): string | undefined {
+export function leaveOne(id: string): string | undefined {
 	const owned = ownedBy(id);
 	if (!owned) return undefined;
 	const group: Group = { name: owned.cgroup, root: owned.root, layout: findLayout() };
@@ -65,5 +65,6 @@ export function gc({ options, operands }: { options: { age?: number; quiet?: tru
 			failed = error;
 		}
 	}
+	if (!isDryRun()) tidy();
 	if (failed) fail("not all could be removed");
 }

@@ -32,7 +32,7 @@ timeout 8 tscgctl create g; echo $?; timeout 8 tscgctl rm g; echo $?; tscgctl th
 a=$(now); tscgctl create b 2>/tmp/e$$; echo $?; b=$(now); [ $((b - a)) -lt 15000000 ] && [ $((b - a)) -gt 4000000 ] && echo in time
 sed "s/pid $p/pid P/" /tmp/e$$; kill $p; rm /tmp/e$$; tscgctl create b && echo made`,
 		stdout:
-			"1\nin time\ntscgctl: waits for another tscgctl: load (pid P)\ntscgctl: other changes of cgroups keep this one waiting: load (pid P)\ntscgctl: hint: it has held the lock for 10 s: end it if it is stuck\nmade\n",
+			"1\nin time\ntscgctl: other changes of cgroups keep this one waiting: load (pid P)\ntscgctl: hint: it has held the lock for 10 s: end it if it is stuck\nmade\n",
 	},
 	{
 		name: "kill and thaw act on the whole subtree, also where a cgroup below was frozen by itself",
@@ -55,7 +55,7 @@ tscgctl run f/in -- sleep 100 & p=$!; until_ '[ -n "$(procs f/in 2>/dev/null)" ]
 	{
 		name: "a user who locks a cgroup's folder does not keep root from setting its devices",
 		version: 2,
-		script: `tscgctl create d; load as 65534 flock "$(in_ pids d)" sleep 30 & p=$!; sleep 0.3; timeout 5 tscgctl devices set d standard; echo $?; kill $p`,
+		script: `tscgctl create d; load as 65534 load flock "$(in_ pids d)" 30 >/tmp/f$$ & p=$!; until_ 'grep -qs locked /tmp/f'$$; timeout 5 tscgctl devices set d standard; echo $?; kill $p; rm /tmp/f$$`,
 		stdout: "0\n",
 	},
 ];
