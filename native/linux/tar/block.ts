@@ -37,7 +37,9 @@ export interface Header {
 }
 
 /** An archive that breaks the format, or that means harm. The message is for people. */
-export class TarError extends Error {}
+export class TarError extends Error {
+	override name = "TarError";
+}
 
 /** Octal, for what is not read by `number`'s short way. */
 function octal(block: Uint8Array, from: number, to: number, what: string): number {

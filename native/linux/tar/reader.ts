@@ -100,11 +100,10 @@ export function openReader(source: Source): Reader {
 					linkname = longName(header);
 					break;
 				case "x":
-				case "X": {
-					const more = parsePax(meta(header));
-					pax = pax ? { ...more, values: { ...pax.values, ...more.values } } : more;
+				case "X":
+					/* Of several the last one counts. */
+					pax = parsePax(meta(header));
 					break;
-				}
 				case "g":
 					globals = { ...globals, ...parsePax(meta(header)).values };
 					break;
@@ -172,10 +171,8 @@ function combine(
 	if (pax || globals) applyPax(source, entry, pax, globals);
 	/* The convention of archives that know no directories. */
 	if (entry.type === "file" && entry.name.endsWith("/")) entry.type = "directory";
-	if (entry.type === "link") entry.stored = entry.size = 0;
-	else if (entry.type !== "file" && entry.stored !== 0 && header.type !== "D")
-		/* Some readers pass over data here, others take it for the next header: what one has checked is not what the other sees. */
-		throw new TarError(`${entry.name}: a ${entry.type} entry with data`);
+	/* Only files have data; a size that another entry has says nothing. So do tar -x, Go and Python read it. */
+	if (entry.type !== "file" && header.type !== "D") entry.stored = entry.size = 0;
 	entry.segments?.check(entry.size, entry.stored);
 	if (entry.uid < 0 || entry.gid < 0 || entry.uid >= 0xffffffff || entry.gid >= 0xffffffff)
 		throw new TarError(`${entry.name}: an owner out of range`);

@@ -34,7 +34,7 @@ export class SegmentMap {
 			return;
 		}
 		if (this.length === this.pairs.length) {
-			const larger = new Float64Array(this.length + (this.length >> 1));
+			const larger = new Float64Array(2 * this.length);
 			larger.set(this.pairs);
 			this.pairs = larger;
 		}
