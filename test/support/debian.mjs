@@ -14,6 +14,7 @@ export const testPackages = [
 	...["procps", "iproute2", "nftables", "strace", "uidmap", "python3", "perl-base"], // look from outside, set up, inject faults
 	...["bash", "zsh", "fish", "groff-base", "binutils"], // completions, man pages, the tools' files
 	...["busybox-static", "tar"], // root file systems
+	...["acl", "attr", "golang-1.19-src", "libpython3.11-testsuite"], // attributes of archived files; archives that torture readers
 	...["qemu-system-x86", "kmod", "xz-utils", "zstd"], // test/vm
 	...["dmsetup", "thin-provisioning-tools", "e2fsprogs", "xfsprogs", "udev"], // in guests, for tsdmthin: independent readers, file systems
 	...["python3-seccomp", "linux-libc-dev-armhf-cross"], // libseccomp's filters beside ours; the numbers of 32-bit arm's calls

@@ -373,7 +373,8 @@ t.test(
 			const root = open(ours, O_RDONLY | O_DIRECTORY);
 			let isRead = true;
 			try {
-				extract(openSource(fd), root);
+				/* GNU tar makes folders that no entry tells of as the umask has it. */
+				extract(openSource(fd), root, { implied: () => ({ mode: 0o777, uid: 0, gid: 0, mtime: 0, mtimeNanoseconds: 0 }) });
 			} catch (error) {
 				isRead = false;
 				t.match((error as Error).name, /^(TarError|SysError)$/);

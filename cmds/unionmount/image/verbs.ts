@@ -21,6 +21,7 @@ export function imageCommands(): Command[] {
 			name: "image import",
 			alias: "image load",
 			summary: "take images from an archive of docker save, or an OCI layout",
+			usageStatus: 2,
 			operands: "[FILE|FOLDER|-]",
 			options: options([
 				{ long: "name", short: "n", value: "NAME", repeat: true, help: "the image's name, in place of those that it comes with" },
@@ -41,6 +42,7 @@ export function imageCommands(): Command[] {
 		command({
 			name: "image pull",
 			summary: "fetch an image from a registry",
+			usageStatus: 2,
 			operands: "NAME[:TAG|@DIGEST]",
 			options: options([...platformOption, ...insecureOption]),
 			details: [
@@ -53,6 +55,7 @@ export function imageCommands(): Command[] {
 		command({
 			name: "image push",
 			summary: "send an image to a registry",
+			usageStatus: 2,
 			operands: "IMAGE [NAME]",
 			options: options([...insecureOption]),
 			run(line) {
@@ -63,6 +66,7 @@ export function imageCommands(): Command[] {
 			name: "image ls",
 			alias: "image list",
 			summary: "list the images",
+			usageStatus: 2,
 			operands: "",
 			options: options([
 				{ long: "quiet", short: "q", help: "IDs only" },
@@ -77,6 +81,7 @@ export function imageCommands(): Command[] {
 		command({
 			name: "image inspect",
 			summary: "show images as JSON: config, layers, digests",
+			usageStatus: 2,
 			operands: "IMAGE...",
 			options: options([]),
 			run(line) {
@@ -86,6 +91,7 @@ export function imageCommands(): Command[] {
 		command({
 			name: "image tag",
 			summary: "give an image another name",
+			usageStatus: 2,
 			operands: "IMAGE NAME",
 			options: options([]),
 			run(line) {
@@ -95,6 +101,7 @@ export function imageCommands(): Command[] {
 		command({
 			name: "image rm",
 			summary: "remove images, or their names",
+			usageStatus: 2,
 			operands: "IMAGE...",
 			options: options([{ long: "force", short: "f", help: "all names of an image given by its ID; no error for one that is not there" }]),
 			run(line) {
@@ -104,6 +111,7 @@ export function imageCommands(): Command[] {
 		command({
 			name: "image mount",
 			summary: "mount an image read-only",
+			usageStatus: 2,
 			operands: "IMAGE TARGET",
 			options: options([]),
 			run(line) {
@@ -113,6 +121,7 @@ export function imageCommands(): Command[] {
 		command({
 			name: "image save",
 			summary: "write images as an archive that docker load and skopeo read",
+			usageStatus: 2,
 			operands: "IMAGE...",
 			options: options([{ long: "output", short: "o", value: "FILE", help: "instead of standard output" }]),
 			run(line) {

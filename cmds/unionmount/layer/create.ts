@@ -12,6 +12,7 @@ import {
 	destroyLayer,
 	draftLayer,
 	findLayer,
+	foldersBelow,
 	getLayer,
 	type LayerFacts,
 	type Layout,
@@ -111,11 +112,7 @@ export function createLayer(id: string, options: CreateOptions): LayerFacts {
 		if (!options.noInit && !options.hostRoot && parent) {
 			const draft = draftLayer(store, `${id}-init`);
 			try {
-				fillInit(
-					draft.diff,
-					chainOf(parent.id).map((layer) => store.diff(layer.id)),
-					store.layout,
-				);
+				fillInit(draft.diff, [store.diff(parent.id), ...foldersBelow(store, parent.id)], store.layout);
 				draft.commit({ kind: "init", created: now(), parent: parent.id });
 			} catch (error) {
 				draft.discard();

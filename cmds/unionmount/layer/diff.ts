@@ -6,7 +6,7 @@ import { print } from "../../common/command-line/tool.ts";
 import { escapeControls, UsageError } from "../../common/errors.ts";
 import { json } from "../../common/table.ts";
 import { hasWhiteoutXattr, isWhiteoutNode, OPAQUE, OWN, opaqueOf, PREFIX } from "../whiteout.ts";
-import { chainOf, getLayer, type Layout, openStore } from "./store.ts";
+import { foldersBelow, getLayer, type Layout, openStore } from "./store.ts";
 import { type Found, openUnion, type Union } from "./union.ts";
 
 export interface Change {
@@ -90,12 +90,7 @@ export function diffVerb({ options, operands }: { options: { json?: true }; oper
 	if (operands.length !== 1) throw new UsageError("layer diff: one layer");
 	const layer = getLayer(operands[0] as string);
 	const store = openStore(layer.layout);
-	const below = openUnion(
-		chainOf(layer.id)
-			.slice(1)
-			.map((other) => store.diff(other.id)),
-		layer.layout,
-	);
+	const below = openUnion(foldersBelow(store, layer.id), layer.layout);
 	const changes = changesOf(store.diff(layer.id), below, layer.layout);
 	if (options.json) print(json(changes));
 	else print(changes.map(({ kind, path }) => `${kind} ${escapeControls(path)}\n`).join(""));

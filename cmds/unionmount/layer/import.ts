@@ -14,7 +14,7 @@ import { warn } from "../../common/command-line/tool.ts";
 import { fail, show } from "../../common/errors.ts";
 import type { Progress } from "../../common/progress.ts";
 import { isOverlayXattr, isWhiteoutNode, OPAQUE, OWN, overlayName, PREFIX } from "../whiteout.ts";
-import { chainOf, draftLayer, findLayer, type LayerFacts, type Layout, type Store } from "./store.ts";
+import { draftLayer, findLayer, foldersBelow, type LayerFacts, type Layout, type Store } from "./store.ts";
 import { openUnion, type Union } from "./union.ts";
 
 export interface ImportOptions {
@@ -93,25 +93,22 @@ export function whiteoutHooks(layout: Layout, prefix: "trusted" | "user"): Extra
 }
 
 /** What a folder of the layers below is like: for one that the archive has files in and no entry of. */
-function impliedFrom(union: Union): (path: string) => Attributes | undefined {
-	return (path) => {
-		const found = union.look(path);
-		if (!found || (found.stat.mode & S_IFMT) !== S_IFDIR) return undefined;
-		const { mode, uid, gid, mtime } = found.stat;
-		return { mode: mode & 0o7777, uid, gid, mtime, mtimeNanoseconds: 0 };
-	};
+function impliedFrom(union: Union, path: string): Attributes | undefined {
+	const found = union.look(path);
+	if (!found || (found.stat.mode & S_IFMT) !== S_IFDIR) return undefined;
+	const { mode, uid, gid, mtime } = found.stat;
+	return { mode: mode & 0o7777, uid, gid, mtime, mtimeNanoseconds: 0 };
 }
 
 /** Makes a layer of the archive that is read from `fd`. Fails, and leaves nothing, where the archive is broken or hostile. */
 export function importLayer(store: Store, fd: number, options: ImportOptions): LayerFacts {
 	const { id, parent, progress } = options;
-	const below =
-		parent === undefined
-			? undefined
-			: openUnion(
-					chainOf(parent).map((layer) => store.diff(layer.id)),
-					store.layout,
-				);
+	/* Opened when an archive wants it: few do. */
+	let below: Union | undefined;
+	const openBelow = (id: string) => {
+		below ??= openUnion([store.diff(id), ...foldersBelow(store, id)], store.layout);
+		return below;
+	};
 	const draft = draftLayer(store, id);
 	const mask = umask(0);
 	try {
@@ -121,7 +118,7 @@ export function importLayer(store: Store, fd: number, options: ImportOptions): L
 			...(options.maxSize !== undefined && { maxSize: options.maxSize }),
 			/* A full disk is everybody's trouble. */
 			maxStored: Math.floor(freeSpace(draft.diff) * 0.95),
-			...(below && { implied: impliedFrom(below) }),
+			...(parent !== undefined && { implied: (path: string) => impliedFrom(openBelow(parent), path) }),
 			warn: (text) => warn("tsunionmount", text),
 			progress: (position) => progress?.at(position),
 		});

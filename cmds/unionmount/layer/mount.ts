@@ -11,7 +11,7 @@ import { mountAufs } from "../mount/aufs.ts";
 import { mountOverlay } from "../mount/overlay.ts";
 import { createLayer } from "./create.ts";
 import { removeLayer } from "./rm.ts";
-import { chainOf, checkId, findLayer, getLayer, type LayerFacts, linkOf, openStore, type Store } from "./store.ts";
+import { checkId, findLayer, foldersBelow, getLayer, type LayerFacts, linkOf, openStore, readLower, type Store } from "./store.ts";
 
 /** unionmount/ID.json in the run-time state: which layer a sandbox's root is. */
 interface Mounted {
@@ -45,14 +45,18 @@ interface PlanRecord {
 
 /** The folders of a layer's mount. */
 export function foldersOf(store: Store, layer: LayerFacts) {
-	const chain = chainOf(layer.id);
+	const below = foldersBelow(store, layer.id);
 	const isWritten = layer.kind === "container";
-	const lower = isWritten ? chain.slice(1) : chain;
 	return {
-		lowerdir: layer.hostRoot ? ["/"] : lower.map((below) => store.diff(below.id)),
-		lower,
+		lowerdir: layer.hostRoot ? ["/"] : isWritten ? below : [store.diff(layer.id), ...below],
 		...(isWritten && { upperdir: store.diff(layer.id), workdir: `${store.root}/${layer.id}/work` }),
 	};
+}
+
+/** The short names of the same lower layers. */
+function linksOf(store: Store, layer: LayerFacts): string[] {
+	const below = readLower(store, layer.id);
+	return layer.kind === "container" ? below : [`l/${linkOf(store, layer.id)}`, ...below];
 }
 
 /** Options that keep a layer readable by itself: a kernel may have been told to rename folders by reference. */
@@ -66,13 +70,13 @@ function plainOptions(): Record<string, string> {
 /** Mounts a layer on `target`; read-only if it is an image's. Fails where something is mounted there. */
 export function mountLayer(layer: LayerFacts, target: string, more: Record<string, string | true> = {}, readOnly = false) {
 	const store = openStore(layer.layout);
-	const { lowerdir, lower, upperdir, workdir } = foldersOf(store, layer);
+	const { lowerdir, upperdir, workdir } = foldersOf(store, layer);
 	if (layer.layout === "aufs") {
 		const branches = lowerdir.map((path) => ({ path, mode: "ro+wh" }));
 		return mountAufs({ branches: upperdir === undefined || readOnly ? branches : [{ path: upperdir, mode: "rw" }, ...branches] }, target);
 	}
 	if (workdir !== undefined && !isDryRun()) mkdirAll(workdir, 0o700);
-	const links = layer.hostRoot ? undefined : { folder: store.root, names: lower.map((below) => `l/${linkOf(store, below.id)}`) };
+	const links = layer.hostRoot ? undefined : { folder: store.root, names: linksOf(store, layer) };
 	const upper = upperdir === undefined || workdir === undefined ? {} : { upperdir, workdir };
 	/* A container on nothing: overlayfs wants a lower layer. */
 	const empty = lowerdir.length === 0 ? emptyLower(store, layer.id) : undefined;

@@ -22,11 +22,25 @@
  * A layer is made under the name `.new.PID.START.ID`, written through to the disk, and renamed: what has an ID is whole.
  */
 import { EEXIST, ENOENT } from "../../../native/linux/errno.ts";
-import { close, fsync, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, open, readFileIfAny, syncfs } from "../../../native/linux/fd.ts";
+import {
+	close,
+	fsync,
+	O_CREAT,
+	O_DIRECTORY,
+	O_EXCL,
+	O_NOFOLLOW,
+	O_PATH,
+	O_RDONLY,
+	O_WRONLY,
+	open,
+	readFileIfAny,
+	syncfs,
+	write,
+} from "../../../native/linux/fd.ts";
 import { processStat } from "../../../native/linux/proc.ts";
 import { getpid, getrandom } from "../../../native/linux/process.ts";
 import { removeTree } from "../../../native/linux/remove.ts";
-import { lstatIfAny, mkdir, mkdirAll, rename, symlink, unlinkIfAny } from "../../../native/linux/stat.ts";
+import { lstatIfAny, mkdir, mkdirAll, readlinkIfAny, rename, symlink, unlinkIfAny } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
 import { dataFolder, isName, listState, makeStateFolder, readState, withLock, writeState } from "../../common/state.ts";
@@ -192,10 +206,10 @@ export function draftLayer(store: Store, id: string): Draft {
 		const whole: LayerFacts = { id, layout: store.layout, ...facts };
 		const link = shortName();
 		if (store.layout === "overlay2") {
-			writeState(`${folder}/link`, link, 0o644);
+			writeText(`${folder}/link`, link);
 			if (facts.parent !== undefined) {
-				const lower = chainOf(facts.parent).map((layer) => `l/${linkOf(store, layer.id)}`);
-				writeState(`${folder}/lower`, lower.join(":"), 0o644);
+				const lower = [`l/${linkOf(store, facts.parent)}`, ...readLower(store, facts.parent)];
+				writeText(`${folder}/lower`, lower.join(":"));
 				mkdir(`${folder}/work`, 0o700);
 			}
 		}
@@ -238,6 +252,13 @@ export function draftLayer(store: Store, id: string): Draft {
 	};
 }
 
+/** A file of a layer that is being made: it is written through with all the others. */
+function writeText(path: string, text: string) {
+	const fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644);
+	write(fd, text);
+	close(fd);
+}
+
 function mkdirIfNone(path: string) {
 	try {
 		mkdir(path, 0o755);
@@ -271,6 +292,20 @@ export function destroyLayer(store: Store, id: string) {
 export function readLower(store: Store, id: string): string[] {
 	const text = readFileIfAny(`${store.root}/${id}/lower`);
 	return text === undefined || text.trim() === "" ? [] : text.trim().split(":");
+}
+
+/** The folders of the layers below a layer, topmost first: by its short names alone, however many there are. */
+export function foldersBelow(store: Store, id: string): string[] {
+	if (store.layout === "aufs")
+		return (readFileIfAny(`${store.root}/layers/${id}`) ?? "")
+			.split("\n")
+			.filter((line) => line !== "")
+			.map((below) => store.diff(below));
+	return readLower(store, id).map((link) => {
+		const target = /^l\/[A-Z0-9]+$/.test(link) ? readlinkIfAny(`${store.root}/${link}`) : undefined;
+		const below = target === undefined ? undefined : /^\.\.\/([^/]+)\/diff$/.exec(target)?.[1];
+		return store.diff(below ?? fail(`${id}: ${show(link)}, a layer below it, is not there`, "`tsunionmount layer check` tells more"));
+	});
 }
 
 export function updateFacts(facts: LayerFacts) {

@@ -1,9 +1,12 @@
 /** Looking into layers as overlayfs would show them, without a mount. */
 import { close, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, open } from "../../../native/linux/fd.ts";
+import { getrlimit, RLIM_INFINITY, RLIMITS, setrlimit } from "../../../native/linux/rlimit.ts";
 import { lstatIfAny, S_IFDIR, S_IFMT, S_IFREG, type Stat } from "../../../native/linux/stat.ts";
 import { xattrsOf } from "../../../native/linux/tar/archive.ts";
 import { hasWhiteoutXattr, isWhiteoutNode, OPAQUE, opaqueOf, PREFIX } from "../whiteout.ts";
 import type { Layout } from "./store.ts";
+
+const nofile = RLIMITS.indexOf("nofile");
 
 /** What is at a path of the union: of a folder an open one for each layer that it is made of, topmost first. */
 export interface Found {
@@ -53,6 +56,13 @@ function step(folders: number[], name: string, layout: Layout): Found | undefine
 	return found;
 }
 
+/** Each layer of a folder takes a descriptor. */
+function raiseFileLimit() {
+	const { soft, hard } = getrlimit(nofile);
+	const most = hard === RLIM_INFINITY ? 65536 : hard;
+	if (soft !== RLIM_INFINITY && soft < most) setrlimit(nofile, most, hard);
+}
+
 export interface Union {
 	/** What is at a path (its links are not followed); undefined for nothing. Valid until the next look. */
 	look(path: string): Found | undefined;
@@ -61,6 +71,7 @@ export interface Union {
 
 /** The union of these folders, topmost first. */
 export function openUnion(diffs: string[], layout: Layout): Union {
+	if (diffs.length > 100) raiseFileLimit();
 	const roots = diffs.map((path) => open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
 	let held: number[][] = [];
 	const letGo = () => {

@@ -21,6 +21,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "layer import",
 			summary: "make a layer of an archive",
+			usageStatus: 2,
 			operands: "[FILE|-]",
 			options: options([
 				...idOption,
@@ -45,6 +46,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "layer create",
 			summary: "make an empty layer that a container writes to",
+			usageStatus: 2,
 			operands: "[ID]",
 			options: options([
 				{ long: "parent", short: "p", value: "ID", help: "the topmost layer of the image" },
@@ -59,6 +61,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "layer mount",
 			summary: "mount a layer with those below it",
+			usageStatus: 2,
 			operands: "[ID [TARGET]]",
 			dryRun: true,
 			options: options([
@@ -85,6 +88,7 @@ export function layerCommands(): Command[] {
 			name: "layer umount",
 			alias: "layer unmount",
 			summary: "unmount layers",
+			usageStatus: 2,
 			operands: "ID...",
 			options: options([{ long: "lazy", short: "l", help: "also where it is in use" }]),
 			run(line) {
@@ -94,6 +98,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "layer diff",
 			summary: "list what a layer changes: A added, C changed, D deleted",
+			usageStatus: 2,
 			operands: "ID",
 			options: options([...jsonOption]),
 			run(line) {
@@ -103,6 +108,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "layer export",
 			summary: "write a layer as a tar archive, whiteouts the OCI way",
+			usageStatus: 2,
 			operands: "ID",
 			options: options([
 				{ long: "all", short: "a", help: "the layer with all below it, as `docker export` does" },
@@ -116,6 +122,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "layer commit",
 			summary: "make an image's layer of what a container has written",
+			usageStatus: 2,
 			operands: "ID",
 			options: idOption,
 			run(line) {
@@ -125,6 +132,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "layer squash",
 			summary: "make one layer of a layer and those below it",
+			usageStatus: 2,
 			operands: "ID",
 			options: options([...idOption, { long: "onto", value: "ID", help: "down to this one, which the new one stands on" }]),
 			run(line) {
@@ -135,6 +143,7 @@ export function layerCommands(): Command[] {
 			name: "layer ls",
 			alias: "layer list",
 			summary: "list the layers as a tree, with their sizes",
+			usageStatus: 2,
 			operands: "",
 			options: options([{ long: "quiet", short: "q", help: "names only" }, { long: "no-trunc", help: "whole names" }, ...jsonOption]),
 			run(line) {
@@ -144,6 +153,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "layer inspect",
 			summary: "show layers as JSON, with the folders of their mounts",
+			usageStatus: 2,
 			operands: "ID...",
 			options: options([]),
 			run(line) {
@@ -153,6 +163,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "layer rm",
 			summary: "remove layers that nothing stands on and nobody uses",
+			usageStatus: 2,
 			operands: "ID...",
 			options: options([{ long: "force", short: "f", help: "no error for a layer that is not there; also one that a container has" }]),
 			run(line) {
@@ -162,6 +173,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "layer check",
 			summary: "compare the store with the disk; look for forged whiteouts",
+			usageStatus: 2,
 			operands: "[ID...]",
 			options: options([{ long: "quick", help: "without a look at each file" }]),
 			run(line) {
@@ -171,6 +183,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "convert",
 			summary: "turn whiteouts of aufs into overlay's on disk, or the reverse",
+			usageStatus: 2,
 			operands: "FOLDER...",
 			options: options([
 				{
@@ -188,6 +201,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "gc",
 			summary: "remove what killed tools have left, and print it",
+			usageStatus: 2,
 			operands: "",
 			options: options([]),
 			run() {
@@ -197,6 +211,7 @@ export function layerCommands(): Command[] {
 		command({
 			name: "leave",
 			summary: "unmount the layer of a sandbox that has ended",
+			usageStatus: 2,
 			operands: "ID...",
 			options: options([]),
 			run({ operands }) {
