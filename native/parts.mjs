@@ -67,8 +67,12 @@ export const tools = {
 		],
 	},
 	dmthin: {
-		budget: 36_000,
+		budget: 43_000,
 		parts: [
+			"layer/attach",
+			"layer/compression",
+			"layer/image",
+			"layer/import",
 			"pool/activate",
 			"pool/backing",
 			"pool/check",

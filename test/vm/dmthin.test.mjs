@@ -8,8 +8,7 @@ t.setTimeout(1_500_000);
 
 /* How many snapshots are made and removed; how many calls are killed. */
 const isFull = process.env.TSBOX_SOAK !== undefined || process.env.TSBOX_KERNELS !== undefined;
-const snapshots = Number(process.env.TSBOX_SOAK || (isFull ? 1000 : 20));
-
+const snapshots = Number(process.env.TSBOX_SOAK || (isFull ? 1000 : 10));
 const prelude = `export TSBOX_DATA=/data
 # busybox has these, too.
 losetup() { /usr/sbin/losetup "$@"; }
@@ -18,13 +17,26 @@ dd() { /usr/bin/dd "$@"; }
 used() { dmsetup status "$1" | awk '{ split($6, a, "/"); print a[1] }'; }
 `;
 
+/** udevd with the rules for device-mapper, which call /sbin/dmsetup. */
+function udevFiles() {
+	const rules = ["55-dm", "60-persistent-storage-dm", "95-dm-notify"].map((name) => `/lib/udev/rules.d/${name}.rules`);
+	return {
+		...programs("/usr/bin/udevadm"),
+		"/sbin/dmsetup": "/usr/sbin/dmsetup",
+		...Object.fromEntries(rules.map((path) => [path, path])),
+	};
+}
+
 for (const kernel of kernels) {
 	t.test(`on ${kernel}`, async (t) => {
 		const vm = await boot({
 			kernel,
 			memory: "768m",
 			disks: [{ size: "2g" }, { size: "1g" }],
-			files: programs("dmsetup", "thin_check", "thin_delta", "mkfs.ext4", "mkfs.xfs", "losetup", "blockdev", "/usr/bin/dd", "xfs_io"),
+			files: {
+				...udevFiles(),
+				...programs("dmsetup", "thin_check", "thin_delta", "mkfs.ext4", "mkfs.xfs", "losetup", "blockdev", "/usr/bin/dd", "xfs_io"),
+			},
 			timeout: 600_000,
 		});
 		t.teardown(() => vm.close());
@@ -151,12 +163,12 @@ for (const kernel of kernels) {
 			t.same(ranges, theirs);
 		});
 
-		t.test("ten containers on a base of 200 MB use less than 1.3 times its blocks", async (t) => {
+		t.test(`ten containers on a base of ${isFull ? 200 : 40} MB use less than 1.3 times its blocks`, async (t) => {
 			const said = await output(
 				t,
 				`tsdmthin pool create ten --loop /srv/ten --data-size 600m >/dev/null
 				tsdmthin create ten base --size 400m --fs ext4 >/dev/null
-				dir=$(tsdmthin mount ten base); dd if=/dev/zero of=$dir/content bs=1M count=200 2>/dev/null; tsdmthin umount ten base
+				dir=$(tsdmthin mount ten base); dd if=/dev/zero of=$dir/content bs=1M count=${isFull ? 200 : 40} 2>/dev/null; tsdmthin umount ten base
 				used tsbox-ten
 				for i in 0 1 2 3 4 5 6 7 8 9; do
 					tsdmthin snapshot ten base c$i --no-activate >/dev/null
@@ -170,7 +182,7 @@ for (const kernel of kernels) {
 				tsdmthin pool rm --force ten; ls /srv/ten; losetup -a | grep -c ten || :`,
 			);
 			const [base, all, ...rest] = said.trim().split("\n");
-			t.ok(Number(base) > 3000);
+			t.ok(Number(base) > (isFull ? 3000 : 600));
 			t.ok(Number(all) < 1.3 * Number(base), `${all} of ${base} blocks`);
 			t.comment(`ten containers: ${all} blocks on a base of ${base}: ${(all / base).toFixed(3)}`);
 			t.same(rest, ["0"]);
@@ -292,7 +304,7 @@ for (const kernel of kernels) {
 				`tsdmthin pool create grow --loop /srv/grow --data-size 32m --autoextend-threshold 80 --autoextend-percent 50 --on-full error >/dev/null
 				tsdmthin create grow v --size 200m >/dev/null
 				tsdmthin monitor grow --interval 0.05 --timeout 60 >/run/said 2>&1 & monitor=$!
-				i=0; while [ $i -lt 100 ]; do
+				i=0; while [ $i -lt ${isFull ? 100 : 40} ]; do
 					dd if=/dev/zero of=/dev/mapper/tsbox-grow:v bs=1M seek=$i count=1 oflag=direct 2>/dev/null || echo failed at $i
 					i=$((i + 1))
 				done
@@ -301,11 +313,13 @@ for (const kernel of kernels) {
 			);
 			t.equal(stderr, "");
 			const [times, space] = stdout.trim().split("\n");
-			t.ok(Number(times) >= 2, stdout);
-			t.match(space, /^1[0-9]{3}\/\d{4}$/);
+			t.ok(Number(times) >= (isFull ? 2 : 1), stdout);
+			t.match(space, isFull ? /^16\d\d\/\d{4}$/ : /^6\d\d\/\d{3,4}$/);
 		});
 
-		t.test("metadata that is full is reported as such, and extended", async (t) => {
+		/* It takes many snapshots to fill 2 MiB. */
+		const whenFull = isFull ? t.test.bind(t) : () => {};
+		whenFull("metadata that is full is reported as such, and extended", async (t) => {
 			const { stdout, stderr } = await run(
 				`tsdmthin pool create meta --loop /srv/meta --data-size 4g --metadata-size 2m --min-free 0 --on-full error >/dev/null
 				tsdmthin create meta v --size 4g >/dev/null
@@ -380,7 +394,7 @@ for (const kernel of kernels) {
 					tsdmthin create speed one --size 100m
 					tsdmthin snapshot speed one two
 				}
-				for i in 1 2 3 4 5; do
+				for i in ${isFull ? "1 2 3 4 5" : "1 2 3"}; do
 					a=$(cut -d' ' -f1 /proc/uptime); theirs >/dev/null; b=$(cut -d' ' -f1 /proc/uptime); undo_theirs
 					c=$(cut -d' ' -f1 /proc/uptime); ours >/dev/null; d=$(cut -d' ' -f1 /proc/uptime); tsdmthin pool rm --force speed
 					echo $a $b $c $d
@@ -390,11 +404,93 @@ for (const kernel of kernels) {
 				.trim()
 				.split("\n")
 				.map((line) => line.split(" ").map(Number));
-			const median = (values) => values.sort((a, b) => a - b)[2];
+			const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 			const theirs = median(times.map(([a, b]) => b - a));
 			const ours = median(times.map(([, , c, d]) => d - c));
 			t.comment(`ours ${ours.toFixed(2)} s, theirs ${theirs.toFixed(2)} s: ${(ours / theirs).toFixed(2)}`);
 			t.ok(ours <= 0.5 * theirs, `${ours} s, theirs ${theirs} s`);
+		});
+
+		t.test("an image is imported as a chain of layers, which another image shares; whiteouts remove", async (t) => {
+			const said = await output(
+				t,
+				`tsdmthin base web --name root --size 300m >/dev/null
+				mkdir -p /srv/image/1/etc /srv/image/1/dir /srv/image/2/etc /srv/image/2/dir; cd /srv/image
+				echo one >1/etc/file; echo kept >1/etc/kept; echo x >1/dir/x
+				touch 2/etc/.wh.file 2/dir/.wh..wh..opq; echo y >2/dir/y
+				for layer in 1 2; do tar cf $layer.tar -C $layer .; ids="$ids,\\"sha256:$(sha256sum $layer.tar | cut -d' ' -f1)\\""; done
+				echo "{\\"rootfs\\":{\\"diff_ids\\":[$(echo $ids | cut -c2-)]}}" >config.json
+				echo '[{"Config":"config.json","RepoTags":["a:1"],"Layers":["1.tar","2.tar"]}]' >manifest.json
+				tar cf image.tar config.json 1.tar 2.tar manifest.json
+				tsdmthin import web image image.tar --parent root
+				gzip -c 2.tar >2.tar.gz; tsdmthin import web plain --parent root <1.tar; tsdmthin import web more 2.tar.gz --parent plain
+				tsdmthin import web again --image --parent root <image.tar
+				for layer in image more again; do dir=$(tsdmthin mount web $layer); (cd $dir/rootfs; echo $(find . -type f | sort)); tsdmthin umount web $layer; done
+				tsdmthin ls web --json | grep -c '"diff_id"'`,
+			);
+			t.equal(said, `image\nplain\nmore\nagain\n${"./dir/y ./etc/kept\n".repeat(3)}2\n`);
+			const { status, stdout, stderr } = await run(
+				"head -c 3000 /srv/image/image.tar | tsdmthin import web broken --image --parent root; ls /data/devicemapper/web/metadata | grep -c broken; ls -A /data/devicemapper | grep -c import",
+			);
+			t.same([status, stdout], [1, "0\n0\n"]);
+			t.match(stderr, /^tsdmthin: -: .*the archive ends in the middle of an entry\n$/);
+		});
+
+		t.test("attach is a filter of plans, and leave undoes it as often as it is called", async (t) => {
+			const said = await output(
+				t,
+				`echo '{"tsbox":1,"id":"c1","other":7,"layer":{"parent":"image"}}' | tsdmthin attach web --size 400m
+				df -m /data/devicemapper/web/mnt/c1 | awk 'END { print ($(NF-4) > 330) }'
+				echo mine >/data/devicemapper/web/mnt/c1/rootfs/mine
+				tsdmthin attach web image --id=c2 --rm >/dev/null
+				tsdmthin leave c1 c2 nobody; tsdmthin leave c1 c2
+				tsdmthin ls web -n | grep -c 'c[12] '
+				tsdmthin attach web image --id=c1 >/dev/null; cat /data/devicemapper/web/mnt/c1/rootfs/mine; tsdmthin leave c1
+				mount | grep -c mapper || :`,
+			);
+			const [plan, ...rest] = said.trim().split("\n");
+			t.same(JSON.parse(plan), {
+				tsbox: 1,
+				id: "c1",
+				other: 7,
+				rootfs: "/data/devicemapper/web/mnt/c1/rootfs",
+				layer: { id: "c1", driver: "devicemapper", pool: "web", parent: "image", device: "/dev/mapper/tsbox-web:c1" },
+				leave: ["tsdmthin"],
+			});
+			t.same(rest, ["1", "1", "mine", "0"]);
+			const failed = await run(
+				'echo \'{"tsbox":1,"id":"c3"}\' | tsdmthin attach web image -o no-such-option; ls /data/devicemapper/web/metadata /data/devicemapper/web/mnt | grep -c c3',
+			);
+			t.match(failed.stderr, /^tsdmthin: mount \/data\/devicemapper\/web\/mnt\/c3: Invalid argument\n/);
+			t.equal(failed.stdout, "0\n");
+		});
+
+		t.test("where udevd runs it makes the nodes, and is waited for", async (t) => {
+			const said = await output(
+				t,
+				`ln -s /usr/bin/udevadm /run/systemd-udevd; /run/systemd-udevd --daemon --resolve-names=never 2>/dev/null
+				until udevadm control --ping 2>/dev/null; do sleep 0.1; done
+				tsdmthin create web udev --size 10m
+				readlink /dev/mapper/tsbox-web:udev | grep -o '^../dm-'
+				tsdmthin dmsetup udevcookies | wc -l
+				tsdmthin rename tsbox-web:udev udev2; readlink /dev/mapper/udev2 | grep -o '^../dm-'; ls /dev/mapper | grep -c web:udev || :
+				tsdmthin rename udev2 tsbox-web:udev
+				udevadm info -q property -n /dev/mapper/tsbox-web:udev | grep DM_NAME
+				tsdmthin rm web udev; ls /dev/mapper | grep -c udev || :
+				cat /proc/sysvipc/sem | wc -l`,
+			);
+			t.equal(said, "/dev/mapper/tsbox-web:udev\n../dm-\n1\n../dm-\n0\nDM_NAME=tsbox-web:udev\n0\n1\n");
+			/* dmsetup, which the rules call, is ours as well. */
+			t.equal(
+				await output(
+					t,
+					`mv /sbin/dmsetup /sbin/dmsetup.away; ln -s /bin/tsdmthin /sbin/dmsetup
+					tsdmthin create web udev --size 10m; readlink /dev/mapper/tsbox-web:udev | grep -o '^../dm-'; tsdmthin rm web udev
+					cat /proc/sysvipc/sem | wc -l
+					mv /sbin/dmsetup.away /sbin/dmsetup; killall systemd-udevd udevadm 2>/dev/null || :; rm -rf /run/udev`,
+				),
+				"/dev/mapper/tsbox-web:udev\n../dm-\n1\n",
+			);
 		});
 
 		t.test("without device-mapper it says so, and what only reads files works", async (t) => {

@@ -22,7 +22,13 @@ export interface VolumeRecord {
 	fs?: string;
 	/** A base, a layer or a container's volume: its root is the folder `rootfs` of the file system. */
 	layer?: boolean;
-	/** Who makes its file system, until it is there: a process that is gone has broken it off. */
+	/** A layer of an image: the digest of its archive. */
+	diff_id?: string;
+	/** The sandbox whose root it is. */
+	sandbox?: string;
+	/** It goes when its sandbox ends. */
+	temporary?: boolean;
+	/** Who makes what is in it, until that is there: a process that is gone has broken it off. */
 	maker?: Owner;
 	/** When it was made: ISO 8601. */
 	created?: string;

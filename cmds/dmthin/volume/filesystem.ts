@@ -72,8 +72,8 @@ export function mountFileSystem(device: string, target: string, type: string, op
 	mount(device, target, type, flags, data.length > 0 ? data.join(",") : null);
 }
 
-/** Works in the file system of a device, mounted nowhere. */
-function withRoot<T>(device: string, type: string, work: (fd: number) => T): T {
+/** Works in the root of a device's file system, mounted nowhere: a process that is killed leaves no mount. */
+export function withFileSystem<T>(device: string, type: string, work: (fd: number) => T): T {
 	const tree = fsmount(type, type === "xfs" ? { source: device, nouuid: true } : { source: device });
 	try {
 		const root = open(".", O_RDONLY | O_DIRECTORY, 0, tree);
@@ -109,7 +109,7 @@ export function growFileSystem(device: string): boolean {
 	const found = probe(device);
 	if (!found) return false;
 	const blocks = Math.floor(found.size / found.block);
-	withRoot(device, found.type, (fd) => (found.type === "ext4" ? growExt4(fd, blocks) : growXfs(fd, blocks, found.imaxpct)));
+	withFileSystem(device, found.type, (fd) => (found.type === "ext4" ? growExt4(fd, blocks) : growXfs(fd, blocks, found.imaxpct)));
 	return true;
 }
 
@@ -117,5 +117,5 @@ export function growFileSystem(device: string): boolean {
 export function trimDevice(device: string): number | undefined {
 	if (isDryRun()) return 0;
 	const found = probe(device);
-	return found && withRoot(device, found.type, (fd) => trimFileSystem(fd));
+	return found && withFileSystem(device, found.type, (fd) => trimFileSystem(fd));
 }

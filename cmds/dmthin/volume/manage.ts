@@ -34,12 +34,17 @@ export function takeOperands(operands: string[], ...nouns: string[]): string[] {
 	return operands;
 }
 
-function checkSize(bytes: number, text: string): number {
+/** A volume's size in whole sectors, from what --size says: `10g`, or `+1g` more than now. */
+export function checkSize(text: string, now = 0): number {
+	const bytes = newSize(text, "--size", now);
 	if (bytes < 512 || bytes > 2 ** 53) notA("--size", text, "a size of a sector at least");
 	return Math.ceil(bytes / 512) * 512;
 }
 
-const self = () => ({ pid: getpid(), start: startTime(getpid()) ?? 0 });
+/** This process, as the maker of what is not finished yet. */
+export function self() {
+	return { pid: getpid(), start: startTime(getpid()) ?? 0 };
+}
 
 const now = () => new Date().toISOString();
 
@@ -70,7 +75,7 @@ export function create(operands: string[], options: CreateOptions & { size: stri
 	const [poolName, volumeName] = takeOperands(operands, "POOL", "VOLUME");
 	const pool = readPool(poolName);
 	const name = checkName(volumeName, "VOLUME");
-	const size = checkSize(newSize(options.size, "--size", 0), options.size);
+	const size = checkSize(options.size);
 	makeVolume(pool, name, size, options);
 	print(`${options.noActivate ? name : devicePath(dmVolume(pool.name, name))}\n`);
 }
@@ -81,6 +86,8 @@ export function makeVolume(
 	size: number,
 	options: CreateOptions,
 	record: Partial<VolumeRecord> = {},
+	/** What is to be done in the new file system before it is taken for made. */
+	prepare?: (device: string) => void,
 ): Volume {
 	const { fs } = options;
 	const volume = newVolume(pool, name, { size, initialized: fs === undefined, ...(fs && { fs, maker: self() }), ...record });
@@ -89,6 +96,7 @@ export function makeVolume(
 			const device = activated(pool, name);
 			if (fs !== undefined) {
 				makeFileSystem(device, fs, options.mkfsOption);
+				prepare?.(device);
 				const { maker: _, ...made } = volume;
 				withPool(pool.name, () => writeVolume(pool.name, { ...made, initialized: true }));
 			}
@@ -121,7 +129,7 @@ export function snapshot(operands: string[], options: { noActivate?: true; size?
 export function snapshotOf(pool: PoolRecord, origin: Volume, name: string, sizeText?: string, record: Partial<VolumeRecord> = {}): Volume {
 	if (!origin.initialized)
 		fail(`${origin.name}: has no file system yet: it is being made, or that was broken off`, "remove it, and make it again");
-	const size = sizeText === undefined ? origin.size : checkSize(newSize(sizeText, "--size", origin.size), sizeText);
+	const size = sizeText === undefined ? origin.size : checkSize(sizeText, origin.size);
 	if (size < origin.size) fail(`--size: ${show(sizeText ?? "")}: less than the origin's ${origin.size} bytes`);
 	const { fs, layer, external_origin } = origin;
 	return newVolume(
@@ -212,7 +220,7 @@ export function resize(operands: string[], options: { size?: string }) {
 	const wasActive = !isDryRun() && dmInfo(dmVolume(pool.name, volume.name)) !== undefined;
 	withPool(pool.name, () => {
 		const current = readVolume(pool, volume.name);
-		const size = checkSize(newSize(sizeText, "--size", current.size), sizeText);
+		const size = checkSize(sizeText, current.size);
 		if (size < current.size) fail(`${current.name}: has ${current.size} bytes; a volume cannot be made smaller`);
 		recover(pool);
 		writeVolume(pool.name, { ...current, size });
