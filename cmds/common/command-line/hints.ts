@@ -1,7 +1,7 @@
 /** Where errno misleads: what it means here, and the remedy. Loaded once a call has failed. */
 
 import { geteuid } from "../../../native/linux/credential.ts";
-import { EACCES, EBUSY, EINVAL, ENOENT, ENOSPC, ENOSYS, EPERM, ERANGE } from "../../../native/linux/errno.ts";
+import { EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOSPC, ENOSYS, EPERM, ERANGE } from "../../../native/linux/errno.ts";
 import { readFileIfAny } from "../../../native/linux/fd.ts";
 import { statusField } from "../../../native/linux/proc.ts";
 import type { SysError } from "../../../native/linux/syscall.ts";
@@ -80,7 +80,7 @@ export function hintFor(error: SysError): string | undefined {
 	if (object?.endsWith("/gid_map") && errno === EPERM)
 		return "an ordinary user must first write deny to /proc/PID/setgroups (--setgroups deny), and may map one group, its own";
 	if (object?.endsWith("_map") && errno === EINVAL) return "ranges may not overlap, and at most 340 are allowed";
-	if (object === "/dev/mapper/control" && errno === ENOENT)
+	if (object === "/dev/mapper/control" && (errno === ENOENT || errno === ENODEV))
 		return "this kernel has no device-mapper, or its module is not loaded: modprobe dm_mod, and dm_thin_pool for pools";
 	if (object === "/dev/mapper/control" && (errno === EACCES || errno === EPERM)) return "device-mapper is root's";
 	if (errno === ENOSYS) return `this kernel does not have ${call}`;

@@ -1,6 +1,7 @@
 /** `pool create`: the devices or files are checked and prepared, then the pool is put together; all is undone if a step fails. */
 
 import { readAt, truncateFile, writeAt } from "../../../native/linux/blockdev.ts";
+import { openControl } from "../../../native/linux/devmapper.ts";
 import { close, fsync, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, open } from "../../../native/linux/fd.ts";
 import { getrandom } from "../../../native/linux/process.ts";
 import { exists, mkdirAll, rename } from "../../../native/linux/stat.ts";
@@ -84,6 +85,8 @@ function build(name: string, options: CreatePoolOptions, undo: (() => void)[]) {
 	pool.low_water = lowWater(options.lowWater, pool, Math.floor(layout.data / block));
 	for (const path of Object.values(pool.loop ?? {}))
 		if (!isDryRun() && exists(path)) fail(`${show(path)}: exists`, "a pool may be in it; choose another folder");
+	/* Before anything is made: there may be no device-mapper. */
+	if (!isDryRun()) openControl();
 	makePoolFolder(name);
 	undo.push(() => undoCreation(pool));
 	/* From here on gc knows what a creation that is killed has left. */

@@ -6,7 +6,7 @@ import { lstatIfAny, rmdir, unlinkIfAny } from "../../../native/linux/stat.ts";
 import { dryRun, isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { fail, UsageError } from "../../common/errors.ts";
 import { readState, removeStateFolder } from "../../common/state.ts";
-import { dmData, dmMetadata, dmPool, type PoolRecord, poolFolder, readPool, withStore } from "../store/pool.ts";
+import { dmData, dmMetadata, dmPool, dmVolume, type PoolRecord, poolFolder, readPool, withStore } from "../store/pool.ts";
 import { listVolumes } from "../store/volume.ts";
 import { removeQuietly } from "../udev/device.ts";
 import { activeVolumes, deactivatePool } from "./activate.ts";
@@ -61,8 +61,12 @@ function removeMountPoints(path: string) {
 /** Takes back what was made of a pool, as far as it goes. */
 export function undoCreation(pool: PoolRecord) {
 	if (isDryRun()) return;
-	for (const volume of activeVolumes(pool.name)) removeQuietly(`${dmPool(pool.name)}:${volume}`);
-	for (const name of [dmPool(pool.name), dmData(pool.name), dmMetadata(pool.name)]) removeQuietly(name);
+	try {
+		for (const volume of activeVolumes(pool.name)) removeQuietly(dmVolume(pool.name, volume));
+		for (const name of [dmPool(pool.name), dmData(pool.name), dmMetadata(pool.name)]) removeQuietly(name);
+	} catch (error) {
+		if (!(error instanceof SysError)) throw error;
+	}
 	for (const device of pool.devices ?? []) {
 		try {
 			wipeSignature(device);

@@ -7,7 +7,7 @@
  */
 
 import { DM_NOFLUSH_FLAG, dmTableStatus, openControl } from "../../../native/linux/devmapper.ts";
-import { ENOENT, ENXIO } from "../../../native/linux/errno.ts";
+import { ENXIO } from "../../../native/linux/errno.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { fail } from "../../common/errors.ts";
 import { dmPool, type PoolRecord } from "../store/pool.ts";
@@ -57,7 +57,7 @@ export function poolStatusIfActive(pool: PoolRecord): PoolStatus | undefined {
 		params = dmTableStatus(dmPool(pool.name), DM_NOFLUSH_FLAG).targets[0]?.params ?? "";
 	} catch (error) {
 		/* There is no such device, or no device-mapper at all. */
-		if (error instanceof SysError && (error.errno === ENXIO || (error.call === "open" && error.errno === ENOENT))) return undefined;
+		if (error instanceof SysError && (error.errno === ENXIO || error.call === "open")) return undefined;
 		throw error;
 	}
 	return (
