@@ -10,6 +10,8 @@ export interface Destination {
 	address6?: string;
 	/** The bridge that it is on. */
 	bridge?: string;
+	/** The bridge's port that it is behind. */
+	veth?: string;
 	/** It is connected to from inside its network namespace. */
 	inside: boolean;
 }
@@ -17,6 +19,7 @@ export interface Destination {
 interface NetworkMember {
 	name?: unknown;
 	bridge?: unknown;
+	veth?: unknown;
 	address?: unknown;
 	address6?: unknown;
 }
@@ -37,7 +40,10 @@ export function destinationOf({ pid, record }: Target, to: string[]): Destinatio
 		const address = addressOf(network?.address, 4);
 		const address6 = addressOf(network?.address6 ?? network?.address, 16);
 		const bridge = [network?.bridge, network?.name].find((name): name is string => typeof name === "string");
-		if (address !== undefined || address6 !== undefined) return clean({ address, address6, bridge, inside: false });
+		if (address !== undefined || address6 !== undefined) {
+			const veth = typeof network?.veth === "string" ? network.veth : undefined;
+			return clean({ address, address6, bridge, veth, inside: false });
+		}
 	}
 	const own = namespaceInode("self", "net");
 	const its = namespaceInode(pid, "net");
@@ -50,8 +56,14 @@ export function destinationOf({ pid, record }: Target, to: string[]): Destinatio
 	return { address: "127.0.0.1", address6: "::1", inside: true };
 }
 
-function clean({ address, address6, bridge, inside }: { [K in keyof Destination]: Destination[K] | undefined }): Destination {
-	return { ...(address && { address }), ...(address6 && { address6 }), ...(bridge && { bridge }), inside: inside === true };
+function clean({ address, address6, bridge, veth, inside }: { [K in keyof Destination]: Destination[K] | undefined }): Destination {
+	return {
+		...(address && { address }),
+		...(address6 && { address6 }),
+		...(bridge && { bridge }),
+		...(veth && { veth }),
+		inside: inside === true,
+	};
 }
 
 /** The address that the proxy connects to for a port of this machine's address: of its family, if there is one. */

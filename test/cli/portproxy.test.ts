@@ -77,6 +77,15 @@ t.test("a server that reads nothing stops its client, and loses nothing", async 
 	client.destroy();
 });
 
+t.test("an answer comes from the address that was asked, of several of this machine's", async (t) => {
+	const { port } = await udpEcho(t);
+	const hostPort = await freePort("udp");
+	await startProxy(t, program, { proto: "udp", hostIp: "0.0.0.0", hostPort, containerPort: port });
+	const client = createSocket("udp4");
+	t.teardown(() => client.close());
+	for (const host of ["127.0.0.1", "127.0.0.2", "127.1.2.3"]) t.equal((await ask(client, Buffer.from("x"), hostPort, host))?.address, host);
+});
+
 t.test("a UDP client that is idle for --udp-timeout is forgotten", async (t) => {
 	const { port, sources } = await udpEcho(t);
 	const hostPort = await freePort("udp");

@@ -94,7 +94,7 @@ export async function internet(t: Test): Promise<Internet> {
 		host.pid,
 		`sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 		ip link add ${BRIDGE} type bridge; ip addr add 172.30.0.1/24 dev ${BRIDGE}; ip addr add fd00:30::1/64 dev ${BRIDGE} nodad; ip link set ${BRIDGE} up
-		ip link add c0 type veth peer name eth0 netns ${container.pid}; ip link set c0 master ${BRIDGE} up; ip link set c0 type bridge_slave hairpin on
+		ip link add c0 type veth peer name eth0 netns ${container.pid}; ip link set c0 master ${BRIDGE} up
 		ip link add n0 type veth peer name eth0 netns ${neighbour.pid}
 		ip addr add 192.0.2.1/24 dev n0; ip addr add 2001:db8::1/64 dev n0 nodad; ip link set n0 up`,
 	);
@@ -118,7 +118,7 @@ export async function internet(t: Test): Promise<Internet> {
 		record: (id) =>
 			JSON.stringify({
 				...{ tsbox: 1, id, pid: container.pid, start: startOf(container.pid), held: false, other: "kept" },
-				network: { name: BRIDGE, address: "172.30.0.2/24", address6: "fd00:30::2/64" },
+				network: { name: BRIDGE, bridge: BRIDGE, veth: "c0", address: "172.30.0.2/24", address6: "fd00:30::2/64" },
 			}),
 	};
 }

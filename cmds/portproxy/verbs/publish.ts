@@ -13,6 +13,7 @@ import { settle, startDaemon } from "../daemon.ts";
 import { type Destination, destinationOf, proxyAddress } from "../destination.ts";
 import { exposedPorts } from "../exposed.ts";
 import { forgetFlows } from "../flows.ts";
+import { allowHairpin } from "../hairpin.ts";
 import { addIptables } from "../iptables.ts";
 import { type PublishGiven, settingsOf } from "../options.ts";
 import { openListener } from "../proxy/listen.ts";
@@ -166,6 +167,7 @@ function translate(name: string, nat: Nat, ports: Published[], destination: Dest
 	const before = (isDryRun() ? undefined : readPublication(name))?.ports.slice(0, -ports.length) ?? [];
 	const elements = [...elementsFor(ports, destination), ...allowedFor(ports, before, destination)];
 	if (elements.length === 0) return;
+	allowHairpin(destination);
 	const owner = isDryRun() ? undefined : readPublication(name)?.owner;
 	try {
 		addElements(firewallName(name), elements, owner);
