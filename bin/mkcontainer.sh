@@ -49,6 +49,8 @@ The options are those of `docker run`. The exit status is the program's, or 125 
   --cpus N; -c, --cpu-shares N; --cpuset-cpus, --cpuset-mems LIST
   --pids-limit N; --blkio-weight N
   --device SRC[:DST[:rwm]] a device of the host, besides /dev/null and the like
+  --security-opt seccomp=FILE|unconfined|builtin; no-new-privileges
+                           another seccomp policy (JSON), none, or Docker's default (so it is)
   --no-cgroup              no cgroup, so none of these limits
   --dry-run                print the commands, run none
   --trace                  print the system calls that make it
@@ -139,6 +141,7 @@ split_option() {
 run() {
 	name='' rootfs='' hostname='' network=none places=''
 	remove='' detach='' init='' tty='' read_only='' dry_run='' trace='' no_cgroup=''
+	seccomp=default
 	make='' limit=''
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -164,7 +167,7 @@ run() {
 			case $option in
 			--name | --rootfs | --hostname | -h | --network | --net | --env | -e | --volume | -v | --tmpfs | --user | -u | --workdir | -w) ;;
 			--memory | -m | --memory-swap | --memory-reservation | --memory-swappiness | --cpus | --cpu-shares | -c) ;;
-			--cpuset-cpus | --cpuset-mems | --pids-limit | --blkio-weight | --device) ;;
+			--cpuset-cpus | --cpuset-mems | --pids-limit | --blkio-weight | --device | --security-opt) ;;
 			*) bad_usage "$option: unknown option" ;;
 			esac
 			[ $# -gt "$has_value" ] || bad_usage "$option: needs a value"
@@ -215,9 +218,27 @@ take_value() {
 		;;
 	--workdir | -w) add_make --cwd "$value" ;;
 	--device) add_device "$value" ;;
+	--security-opt) take_security_option ;;
 	-c) add_limit --cpu-shares "$value" ;;
 	-m) add_limit --memory "$value" ;;
 	*) add_limit "$option" "$value" ;;
+	esac
+}
+
+# docker's --security-opt, of which there are two.
+take_security_option() {
+	case $value in
+	seccomp=builtin) seccomp=default ;;
+	seccomp=unconfined) seccomp='' ;;
+	seccomp=?*)
+		seccomp=${value#seccomp=}
+		[ -f "$seccomp" ] || fail "--security-opt: $seccomp: no such file"
+		# Neither a descriptor nor the default's name.
+		case $seccomp in */*) ;; *) seccomp=./$seccomp ;; esac
+		;;
+	no-new-privileges | no-new-privileges[:=]true) add_make --no-new-privs ;;
+	no-new-privileges[:=]false) ;;
+	*) bad_usage "--security-opt: $value: there are seccomp=FILE, seccomp=unconfined and no-new-privileges" ;;
 	esac
 }
 
@@ -311,7 +332,9 @@ plan() {
 	add_make --proc --sysfs --dev --mask-defaults
 	[ -n "$rootfs" ] || add_make --tmpfs /tmp --tmpfs /run:mode=755
 	break_line
-	add_make --cap-drop ALL --cap-add DEFAULT --clear-env
+	add_make --cap-drop ALL --cap-add DEFAULT
+	[ -z "$seccomp" ] || add_make --seccomp "$seccomp"
+	add_make --clear-env
 	[ -z "$tty" ] || add_make --env TERM
 	make="$make$options"
 	if [ -n "$init" ]; then

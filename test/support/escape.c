@@ -1,6 +1,6 @@
 /*
  * What an attacker runs in a container. Each verb prints a line for each thing that it got hold of, and nothing where all
- * was refused. Errors, and what was tried in vain, go to standard error.
+ * was refused; `descriptors` and `terminal` say first that they ran. What was tried in vain goes to standard error.
  *
  *   escape where               the device and inode of the file that /proc/self/exe is
  *   escape descriptors         each descriptor beyond 2, and what it is
@@ -289,6 +289,8 @@ int main(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
 
+    if (strcmp(verb, "terminal") == 0 || strcmp(verb, "descriptors") == 0)
+        got("ran", verb);
     if (strcmp(verb, "where") == 0)
         where();
     else if (strcmp(verb, "descriptors") == 0)

@@ -15,7 +15,7 @@ export interface Attack extends World {
 	program: string;
 	/** Runs mkcontainer.sh. */
 	container(args: string[]): Ran;
-	/** `run` on the root, of the attacker's program. */
+	/** `run` on the root, of the attacker's program: what it prints. Throws where it did not run. */
 	attack(verb: string[], options?: string[]): string[];
 	/** Runs the attacker's program outside. */
 	outside(verb: string[]): string[];
@@ -48,7 +48,11 @@ export function makeAttack(name: string): Attack {
 		...world,
 		program,
 		container,
-		attack: (verb, options = []) => lines(container(["run", "--rootfs", world.root, ...options, "--", "/escape", ...verb]).stdout),
+		attack(verb, options = []) {
+			const { status, stdout, stderr } = container(["run", "--rootfs", world.root, ...options, "--", "/escape", ...verb]);
+			if (status !== 0) throw new Error(stderr);
+			return lines(stdout);
+		},
 		outside: (verb) => lines(spawnSync(program, verb, { encoding: "utf8" }).stdout),
 		start(options = []) {
 			const id = `escape-${name}-${process.pid}-${names.length}`;

@@ -23,7 +23,7 @@ async function race(swapped: string): Promise<string[]> {
 	const until = join(folder, `stop-${swapped}`);
 	const swapper = spawn(program, ["swap", join(root, swapped), join(root, "link"), until]);
 	const ended = new Promise((resolve) => swapper.on("exit", resolve));
-	const attack = `/escape open w ${paths(WRITABLE)}; /escape open r ${paths(READABLE)}`;
+	const attack = `echo started; /escape open w ${paths(WRITABLE)}; /escape open r ${paths(READABLE)}`;
 	const { stdout } = shell(
 		`for i in $(seq ${RUNS}); do $T --rootfs $R --pid --proc --sysfs --mask-defaults -- sh -c "${attack}" 2>/dev/null; done | sort | uniq -c`,
 	);
@@ -31,7 +31,9 @@ async function race(swapped: string): Promise<string[]> {
 	await ended;
 	for (const name of [swapped, "link", "elsewhere"]) rmSync(join(root, name), { recursive: true, force: true });
 	mkdirSync(join(root, swapped), { recursive: true });
-	return stdout.split("\n").filter((line) => line !== "");
+	const lines = stdout.split("\n").filter((line) => line !== "");
+	if (!lines.some((line) => line.endsWith(" started"))) throw new Error("no container started");
+	return lines.filter((line) => !line.endsWith(" started"));
 }
 
 for (const name of ["proc", "sys"])
