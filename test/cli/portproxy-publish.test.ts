@@ -9,6 +9,8 @@ import { pause } from "../support/portproxy.ts";
 import { isRoot } from "../support/sandbox.ts";
 import { tool } from "../support/tools.ts";
 
+t.setTimeout(120_000);
+
 if (!isRoot) {
 	t.pass("needs root", { skip: "needs root" });
 	process.exit(0);

@@ -9,6 +9,8 @@ import { ask, connect, echo, freePort, pause, readAll, startProxy, talk, tcpServ
 import { dockerProxyBehaviours } from "../support/portproxy-behaviours.ts";
 import { tool } from "../support/tools.ts";
 
+t.setTimeout(120_000);
+
 const program = tool("tsportproxy");
 dockerProxyBehaviours(program);
 
