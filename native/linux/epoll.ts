@@ -49,6 +49,8 @@ export interface Epoll {
 	events(i: number): number;
 	kind(i: number): number;
 	index(i: number): number;
+	/** Calls `handle` of each event's kind with its index and events: the same, faster. */
+	dispatch(count: number, handlers: readonly ((index: number, events: number) => void)[]): void;
 }
 
 export function epoll(count: number): Epoll {
@@ -83,5 +85,11 @@ export function epoll(count: number): Epoll {
 		events: (i) => ready[i * step] as number,
 		kind: (i) => ready[i * step + data + 1] as number,
 		index: (i) => ready[i * step + data] as number,
+		dispatch(ended, handlers) {
+			for (let at = 0; at < ended * step; at += step) {
+				const handle = handlers[ready[at + data + 1] as number] as (index: number, events: number) => void;
+				handle(ready[at + data] as number, ready[at] as number);
+			}
+		},
 	};
 }

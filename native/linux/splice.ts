@@ -1,7 +1,8 @@
 /** Moving bytes between descriptors without their coming to user space: man 2 splice, tee; man 7 pipe. */
+import * as host from "#host";
 import { O_CLOEXEC } from "./fd.ts";
 import * as nr from "./nr.ts";
-import { call, tryCall } from "./syscall.ts";
+import { call, isTraced, tryCall } from "./syscall.ts";
 
 export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;
@@ -13,10 +14,11 @@ const F_GETPIPE_SZ = 1032;
 
 /**
  * splice(2) between a pipe and something else, at their own positions: how many bytes were moved, 0 at the end of what is
- * read, or -errno (EAGAIN: one of both is not ready).
+ * read, or -errno (EAGAIN: one of both is not ready; EINTR).
  */
 export function trySplice(from: number, to: number, length: number, flags: number): number {
-	return tryCall("splice", nr.SYS_splice, from, null, to, null, length, flags);
+	if (isTraced()) return tryCall("splice", nr.SYS_splice, from, null, to, null, length, flags);
+	return host.syscall(nr.SYS_splice, from, null, to, null, length, flags);
 }
 
 /** tee(2): the bytes of one pipe in another one too; they stay in the first. */

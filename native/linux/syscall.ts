@@ -32,6 +32,11 @@ export function setTrace(on: boolean) {
 	mode.trace = on;
 }
 
+/** For calls that are made a million times and cannot be interrupted: whether they have to go through `tryCall` at all. */
+export function isTraced(): boolean {
+	return mode.trace;
+}
+
 export function setDryRun(on: boolean) {
 	mode.dryRun = on;
 }

@@ -164,7 +164,7 @@ export function makeProxy(settings: Settings): PortProxy {
 			};
 			while (!isOver && !(isStopping && connections.count() === 0)) {
 				const count = poller.wait(connections.waits() ? RETRY : -1);
-				for (let i = 0; i < count; i++) (handlers[poller.kind(i)] as Handler)(poller.index(i), poller.events(i));
+				poller.dispatch(count, handlers);
 				connections.settle();
 				if (count === 0 && connections.waits()) connections.relieve();
 				setClock();

@@ -194,7 +194,6 @@ export function tcp(poller: Epoll, peers: Peers, settings: TcpSettings, watch: (
 				read = trySplice(from, writer, CHUNK, FLAGS);
 				if (read <= 0) break;
 				bytes = read;
-				if (i & 1) state[i] = (state[i] as number) & ~CONNECTING;
 			}
 			const written = trySplice(reader, to, bytes, FLAGS);
 			if (written > 0) {
@@ -209,8 +208,10 @@ export function tcp(poller: Epoll, peers: Peers, settings: TcpSettings, watch: (
 		}
 		if (moved > 0) {
 			lastUsed[i >> 1] = now;
-			if (i & 1) port.bytesOut += moved;
-			else port.bytesIn += moved;
+			if (i & 1) {
+				port.bytesOut += moved;
+				if ((state[i] as number) & CONNECTING) state[i] = (state[i] as number) & ~CONNECTING;
+			} else port.bytesIn += moved;
 		}
 		held[i] = bytes;
 		if (bytes > 0) {
