@@ -1,4 +1,5 @@
 /** tsdmthin's pure modules: status lines, signatures, tables, trees, sizes, whiteouts. */
+
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -292,17 +293,23 @@ t.test("whiteouts remove what layers below have, and an opaque folder keeps its 
 	const layer = join(folder, "layer");
 	mkdirSync(join(layer, "o/new"), { recursive: true });
 	mkdirSync(join(layer, "a"), { recursive: true });
-	for (const path of ["a/.wh.gone", "o/new/own", "o/.wh..wh..opq", ".wh.file", ".wh.never"]) writeFileSync(join(layer, path), "");
+	mkdirSync(join(layer, "o/deep"), { recursive: true });
+	for (const path of ["a/.wh.gone", "o/deep/own", "o/new/own", "o/.wh..wh..opq", ".wh.file", ".wh.never"])
+		writeFileSync(join(layer, path), "");
 	/* The mark comes last: what the layer has put there before it stays. */
 	const tar = join(folder, "layer.tar");
-	t.equal(spawnSync("tar", ["cf", tar, "-C", layer, "o/new/own", "a/.wh.gone", ".wh.file", ".wh.never", "o/.wh..wh..opq"]).status, 0);
+	t.equal(
+		spawnSync("tar", ["cf", tar, "-C", layer, "o/new/own", "o/deep/own", "a/.wh.gone", ".wh.file", ".wh.never", "o/.wh..wh..opq"]).status,
+		0,
+	);
 	const fd = open(root, O_RDONLY | O_DIRECTORY);
 	const archive = open(tar, O_RDONLY);
 	extract(openSource(archive), fd, changes());
 	close(archive);
 	t.same(readdir(".", fd).sort(), ["a", "o"]);
 	t.same(readdir("a", fd), ["b"]);
-	t.same(readdir("o", fd), ["new"]);
+	t.same(readdir("o", fd).sort(), ["deep", "new"]);
+	t.same(readdir("o/deep", fd), ["own"]);
 	t.same(readdir("o/new", fd), ["own"]);
 	close(fd);
 });

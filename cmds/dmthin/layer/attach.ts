@@ -4,19 +4,20 @@
  * The volume has the sandbox's id as its name, and stays when that ends, as a container's does until it is removed, unless
  * --rm says otherwise.
  */
-import { lstatIfAny, S_IFDIR, S_IFMT } from "../../../native/linux/stat.ts";
+
+import { exists, lstatIfAny, S_IFDIR, S_IFMT } from "../../../native/linux/stat.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail, show, ToolError, UsageError } from "../../common/errors.ts";
 import { filterRecords, type PlanRecord, withLeave } from "../../common/record.ts";
-import { newId } from "../../common/sandbox-state.ts";
+import { newId, now, sandboxFolder, supervisor } from "../../common/sandbox-state.ts";
 import { isName } from "../../common/state.ts";
 import { checkName, dmVolume, listPools, type PoolRecord, readPool, readPoolIfAny, withPool } from "../store/pool.ts";
-import { readVolume, readVolumeIfAny, type Volume, writeVolume } from "../store/volume.ts";
+import { listVolumes, readVolume, readVolumeIfAny, type Volume, writeVolume } from "../store/volume.ts";
 import { devicePath } from "../udev/device.ts";
 import { growFileSystem } from "../volume/filesystem.ts";
 import { activated, removeVolume, snapshotOf, takeBack } from "../volume/manage.ts";
-import { mountVolume, umountVolume } from "../volume/mount.ts";
+import { mountsOf, mountVolume, umountVolume } from "../volume/mount.ts";
 import { ROOTFS } from "./base.ts";
 
 export interface AttachOptions {
@@ -54,18 +55,20 @@ function layerOf(plan: PlanRecord): string {
 
 function attachPlan(pool: PoolRecord, layerName: string | undefined, plan: PlanRecord, options: AttachOptions) {
 	const id = checkName(plan.id, "NAME");
+	if (supervisor(id)) fail(`${id}: there is a sandbox of this name`, "`tsunshare list` shows it");
 	const layer = readVolume(pool, layerName ?? layerOf(plan));
+	const wasMounted = mountsOf(pool.name, id).length > 0;
 	let volume = readVolumeIfAny(pool.name, id);
 	let made: Volume | undefined;
 	if (volume && volume.parent !== layer.name) fail(`${id}: exists in ${pool.name}, and is no snapshot of ${layer.name}`);
 	if (volume?.deleted) fail(`${id}: is being removed`, "`tsdmthin gc`");
 	try {
 		if (!volume) {
-			volume = made = snapshotOf(pool, layer, id, options.size, { sandbox: id, ...(options.rm && { temporary: true }) });
+			volume = made = snapshotOf(pool, layer, id, options.size, { sandbox: id, attached: now(), ...(options.rm && { temporary: true }) });
 			if (volume.size > layer.size) growFileSystem(activated(pool, id));
-		} else if (volume.sandbox === undefined || volume.temporary !== options.rm) {
-			const next: Volume = { ...volume, sandbox: id };
-			if (options.rm) next.temporary = true;
+		} else {
+			const { temporary: _, ...kept } = volume;
+			const next: Volume = { ...kept, sandbox: id, attached: now(), ...(options.rm && { temporary: true }) };
 			withPool(pool.name, () => writeVolume(pool.name, next));
 		}
 		const mounted = mountVolume(pool, volume, undefined, options.options === undefined ? {} : { options: options.options });
@@ -75,7 +78,7 @@ function attachPlan(pool: PoolRecord, layerName: string | undefined, plan: PlanR
 			...withLeave(plan, "tsdmthin"),
 		};
 	} catch (error) {
-		undo(pool, id, made);
+		undo(pool, id, made, wasMounted);
 		throw error;
 	}
 }
@@ -87,9 +90,9 @@ function rootOf(mounted: string): string {
 	return path;
 }
 
-function undo(pool: PoolRecord, id: string, made: Volume | undefined) {
+function undo(pool: PoolRecord, id: string, made: Volume | undefined, wasMounted: boolean) {
 	try {
-		if (readVolumeIfAny(pool.name, id)) umountVolume(pool, id, undefined, false);
+		if (!wasMounted && readVolumeIfAny(pool.name, id)) umountVolume(pool, id, undefined, false);
 		if (made) takeBack(pool, made);
 	} catch (error) {
 		/* What stays is for gc and leave; the first error is the one to tell. */
@@ -105,8 +108,26 @@ export function leave(operands: string[]) {
 		for (const name of listPools()) {
 			const pool = readPoolIfAny(name);
 			const volume = pool && readVolumeIfAny(name, id);
-			if (!pool || volume?.sandbox !== id) continue;
-			umountVolume(pool, id, undefined, false);
-			if (volume.temporary) withPool(name, () => removeVolume(pool, volume, true));
+			if (pool && volume?.sandbox === id) leaveVolume(pool, volume);
 		}
+}
+
+function leaveVolume(pool: PoolRecord, volume: Volume) {
+	umountVolume(pool, volume.name, undefined, false);
+	if (volume.temporary) withPool(pool.name, () => removeVolume(pool, volume, true));
+}
+
+/** Seconds that a plan may take to become a sandbox. */
+const PATIENCE = 60;
+
+/** For gc: leaves what was planned for sandboxes that never came to be, or are gone. The names of volumes that it did so with. */
+export function leaveLost(pool: PoolRecord): string[] {
+	const isLost = ({ name, sandbox, attached = 0, temporary }: Volume) =>
+		sandbox !== undefined &&
+		now() - attached > PATIENCE &&
+		!exists(sandboxFolder(sandbox)) &&
+		(temporary === true || mountsOf(pool.name, name).length > 0);
+	const lost = listVolumes(pool.name).filter(isLost);
+	for (const volume of lost) leaveVolume(pool, volume);
+	return lost.map(({ name }) => name);
 }

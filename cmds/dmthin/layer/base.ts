@@ -1,4 +1,5 @@
 /** `base`: the volume that all images stand on, and the root folder in each layer's file system. */
+
 import { O_DIRECTORY, O_NOFOLLOW, O_RDONLY, open } from "../../../native/linux/fd.ts";
 import { chmod, mkdir } from "../../../native/linux/stat.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";

@@ -1,4 +1,5 @@
 /** Archives that are compressed: the host's gzip, zstd, xz or bzip2 makes them plain, through a pipe. */
+
 import { close, closeRange, dup, dup2, lseek, pipe, pread, read } from "../../../native/linux/fd.ts";
 import { execve, exit, exitStatus, fork, wait } from "../../../native/linux/process.ts";
 import { tryTee } from "../../../native/linux/splice.ts";

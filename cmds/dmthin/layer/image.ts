@@ -2,6 +2,7 @@
  * The layers of an image: of an archive that `docker save` wrote (manifest.json), or of an OCI layout (index.json), as an
  * archive or a folder. An archive is unpacked into a folder of the store first: its manifest may come last.
  */
+
 import { umask } from "../../../native/linux/credential.ts";
 import {
 	close,
@@ -14,8 +15,8 @@ import {
 	RESOLVE_IN_ROOT,
 	RESOLVE_NO_MAGICLINKS,
 	readAll,
+	readdir,
 } from "../../../native/linux/fd.ts";
-import { getpid } from "../../../native/linux/process.ts";
 import { removeTree } from "../../../native/linux/remove.ts";
 import { mkdir, S_IFDIR, S_IFMT, S_IFREG, stat } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
@@ -25,13 +26,34 @@ import { openReader } from "../../../native/linux/tar/reader.ts";
 import { openSource } from "../../../native/linux/tar/source.ts";
 import { decode } from "../../../native/linux/text.ts";
 import { fail, show } from "../../common/errors.ts";
+import { isAlive } from "../../common/state.ts";
 import { storeFolder } from "../store/pool.ts";
+import { self } from "../volume/manage.ts";
 import { decompress, isCompressed } from "./compression.ts";
 
 export interface ImageLayer {
 	diffId: string;
 	/** Opens its archive, to be closed by the caller. */
 	open(): number;
+}
+
+/** Folders of the store in which archives are unpacked: with the PID and the start time of who does it. */
+const IMPORT = ".import.";
+
+/** Removes those of processes that are gone; to be called under the store's lock. Their names. */
+export function clearImports(): string[] {
+	const store = open(storeFolder(), O_RDONLY | O_DIRECTORY);
+	try {
+		const isLeft = (name: string) => {
+			const [pid, start] = name.slice(IMPORT.length).split(".").map(Number);
+			return name.startsWith(IMPORT) && !isAlive({ pid: pid as number, start: start as number });
+		};
+		const left = readdir(".", store).filter(isLeft);
+		for (const name of left) removeTree(store, name);
+		return left;
+	} finally {
+		close(store);
+	}
 }
 
 const LARGEST_JSON = 16 << 20;
@@ -146,7 +168,8 @@ function looksLikeImage(fd: number): boolean {
 export function withImage(fd: number, label: string, isImage: boolean, work: (layers: ImageLayer[] | undefined) => void) {
 	if ((stat("", fd).mode & S_IFMT) === S_IFDIR) return work(layersIn(fd));
 	if (!isImage && !looksLikeImage(fd)) return work(undefined);
-	const name = `.import.${getpid()}`;
+	const { pid, start } = self();
+	const name = `${IMPORT}${pid}.${start}`;
 	const store = open(storeFolder(), O_RDONLY | O_DIRECTORY);
 	mkdir(name, 0o700, store);
 	const root = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, store);

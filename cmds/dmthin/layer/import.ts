@@ -1,7 +1,9 @@
 /** `import`: an archive as a layer, a snapshot with the archive's changes; an image as a chain of them. */
+
 import { umask } from "../../../native/linux/credential.ts";
-import { close, O_RDONLY, open, readdir } from "../../../native/linux/fd.ts";
+import { close, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, open, readdir } from "../../../native/linux/fd.ts";
 import { removeTree } from "../../../native/linux/remove.ts";
+import { lstatIfAny, S_IFDIR, S_IFMT } from "../../../native/linux/stat.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";
 import { TarError } from "../../../native/linux/tar/block.ts";
 import { cleanPath, type ExtractOptions, extract } from "../../../native/linux/tar/extract.ts";
@@ -137,6 +139,24 @@ function importLayer(pool: PoolRecord, parent: Volume, name: string, fd: number,
 	}
 }
 
+/** Removes what is in an open folder, at `path`, and below, but for what the layer has put there itself. */
+function removeOthers(folder: number, path: string, own: Set<string>) {
+	for (const child of readdir(".", folder)) {
+		const below = path === "" ? child : `${path}/${child}`;
+		if (!own.has(below)) {
+			removeTree(folder, child);
+			continue;
+		}
+		if (((lstatIfAny(child, folder)?.mode ?? 0) & S_IFMT) !== S_IFDIR) continue;
+		const fd = open(child, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, folder);
+		try {
+			removeOthers(fd, below, own);
+		} finally {
+			close(fd);
+		}
+	}
+}
+
 const PREFIX = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 
@@ -158,7 +178,7 @@ export function changes(): ExtractOptions {
 			const parent = path.slice(0, Math.max(0, path.lastIndexOf("/")));
 			const below = (child: string) => (parent === "" ? child : `${parent}/${child}`);
 			if (name === OPAQUE) {
-				for (const child of readdir(".", folder)) if (!own.has(below(child))) removeTree(folder, child);
+				removeOthers(folder, parent, own);
 				return true;
 			}
 			/* aufs's own files. */

@@ -1,6 +1,7 @@
 /** A pool's devices: made from its record, and removed. */
 
-import { DM_DEFERRED_REMOVE, dmInfo, dmList, dmResume } from "../../../native/linux/devmapper.ts";
+import { dmInfo, dmList, dmResume } from "../../../native/linux/devmapper.ts";
+import { DM_DEFERRED_REMOVE } from "../../../native/linux/dm-ioctl.ts";
 import { EBUSY, EINVAL, ENODATA } from "../../../native/linux/errno.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { fail, show } from "../../common/errors.ts";

@@ -1,14 +1,7 @@
 /** What a pool stands on: two sparse files on loop devices, or pieces of devices put together by dm-linear. */
 
-import {
-	DM_STATUS_TABLE_FLAG,
-	type DmInfo,
-	dmInfo,
-	dmLoad,
-	dmSuspend,
-	dmTableStatus,
-	type Target,
-} from "../../../native/linux/devmapper.ts";
+import { type DmInfo, dmInfo, dmLoad, dmSuspend, dmTableStatus, type Target } from "../../../native/linux/devmapper.ts";
+import { DM_STATUS_TABLE_FLAG } from "../../../native/linux/dm-ioctl.ts";
 import { close, O_NOFOLLOW, O_RDWR, open, readFileIfAny } from "../../../native/linux/fd.ts";
 import { attachLoop, LOOP_MAJOR, loopFile, updateLoopCapacity } from "../../../native/linux/loop.ts";
 import { S_IFBLK, S_IFMT, S_IFREG, stat } from "../../../native/linux/stat.ts";

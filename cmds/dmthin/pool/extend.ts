@@ -1,7 +1,8 @@
 /** `pool extend`: larger files, or more pieces of the devices; then the pool's table with the new length. */
 
 import { truncateFile } from "../../../native/linux/blockdev.ts";
-import { DM_NOFLUSH_FLAG, dmLoad, dmSuspend } from "../../../native/linux/devmapper.ts";
+import { dmLoad, dmSuspend } from "../../../native/linux/devmapper.ts";
+import { DM_NOFLUSH_FLAG } from "../../../native/linux/dm-ioctl.ts";
 import { close, fsync, O_NOFOLLOW, O_RDWR, open } from "../../../native/linux/fd.ts";
 import { getrandom } from "../../../native/linux/process.ts";
 import { stat } from "../../../native/linux/stat.ts";

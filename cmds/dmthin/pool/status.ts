@@ -6,7 +6,8 @@
  * or `Fail` where the pool is out of service, `Error` where its status cannot be had.
  */
 
-import { DM_NOFLUSH_FLAG, dmTableStatus, openControl } from "../../../native/linux/devmapper.ts";
+import { dmTableStatus, openControl } from "../../../native/linux/devmapper.ts";
+import { DM_NOFLUSH_FLAG } from "../../../native/linux/dm-ioctl.ts";
 import { ENXIO } from "../../../native/linux/errno.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { fail } from "../../common/errors.ts";

@@ -7,6 +7,8 @@ import { isDryRun } from "../../../native/linux/syscall.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail, UsageError } from "../../common/errors.ts";
 import { isName } from "../../common/state.ts";
+import { leaveLost } from "../layer/attach.ts";
+import { clearImports } from "../layer/image.ts";
 import {
 	checkName,
 	dmPool,
@@ -117,6 +119,7 @@ export function gc() {
 	if (!lstatIfAny(storeFolder())) return;
 	withStore(() => {
 		for (const name of readdir(storeFolder()).filter(isName)) if (!readPoolIfAny(name) && clearCreation(name)) print(`${name}\n`);
+		for (const name of clearImports()) print(`${name}\n`);
 	});
 	for (const name of listPools()) {
 		const pool = readPool(name);
@@ -131,6 +134,6 @@ export function gc() {
 					print(`${name}/${volume.name}\n`);
 				}
 		});
-		for (const volume of clearDeleted(pool)) print(`${name}/${volume}\n`);
+		for (const volume of [...leaveLost(pool), ...clearDeleted(pool)]) print(`${name}/${volume}\n`);
 	}
 }

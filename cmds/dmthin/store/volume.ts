@@ -26,6 +26,8 @@ export interface VolumeRecord {
 	diff_id?: string;
 	/** The sandbox whose root it is. */
 	sandbox?: string;
+	/** When that was planned: seconds since 1970. */
+	attached?: number;
 	/** It goes when its sandbox ends. */
 	temporary?: boolean;
 	/** Who makes what is in it, until that is there: a process that is gone has broken it off. */

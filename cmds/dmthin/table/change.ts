@@ -1,11 +1,6 @@
 /** The single steps that change a device, in the words of dmsetup(8). */
 
 import {
-	DM_DEFERRED_REMOVE,
-	DM_NOFLUSH_FLAG,
-	DM_READONLY_FLAG,
-	DM_SKIP_LOCKFS_FLAG,
-	DM_UUID_FLAG,
 	dmClear,
 	dmCreate,
 	dmInfo,
@@ -16,6 +11,13 @@ import {
 	dmSuspend,
 	dmTableStatus,
 } from "../../../native/linux/devmapper.ts";
+import {
+	DM_DEFERRED_REMOVE,
+	DM_NOFLUSH_FLAG,
+	DM_READONLY_FLAG,
+	DM_SKIP_LOCKFS_FLAG,
+	DM_UUID_FLAG,
+} from "../../../native/linux/dm-ioctl.ts";
 import { EBUSY, EINVAL, EIO } from "../../../native/linux/errno.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { print } from "../../common/command-line/tool.ts";

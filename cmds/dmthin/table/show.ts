@@ -1,19 +1,8 @@
 /** The single steps that show devices, in the forms of dmsetup(8): scripts read them. */
 
 import { blockName } from "../../../native/linux/blockdev.ts";
-import {
-	DM_NOFLUSH_FLAG,
-	DM_QUERY_INACTIVE_TABLE_FLAG,
-	DM_STATUS_TABLE_FLAG,
-	dmDeps,
-	dmList,
-	dmTableStatus,
-	dmTargets,
-	dmVersion,
-	dmWait,
-	formatTable,
-	type Target,
-} from "../../../native/linux/devmapper.ts";
+import { dmDeps, dmList, dmTableStatus, dmTargets, dmVersion, dmWait, formatTable, type Target } from "../../../native/linux/devmapper.ts";
+import { DM_NOFLUSH_FLAG, DM_QUERY_INACTIVE_TABLE_FLAG, DM_STATUS_TABLE_FLAG } from "../../../native/linux/dm-ioctl.ts";
 import { notA } from "../../common/command-line/options.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { UsageError } from "../../common/errors.ts";

@@ -1,7 +1,8 @@
 /** create, snapshot, activate, deactivate, rm, resize: the volumes of a pool. */
 
 import { blockSize as deviceSize } from "../../../native/linux/blockdev.ts";
-import { DM_STATUS_TABLE_FLAG, dmInfo, dmLoad, dmSuspend, dmTableStatus } from "../../../native/linux/devmapper.ts";
+import { dmInfo, dmLoad, dmSuspend, dmTableStatus } from "../../../native/linux/devmapper.ts";
+import { DM_STATUS_TABLE_FLAG } from "../../../native/linux/dm-ioctl.ts";
 import { close, O_RDONLY, open } from "../../../native/linux/fd.ts";
 import { startTime } from "../../../native/linux/proc.ts";
 import { getpid } from "../../../native/linux/process.ts";
