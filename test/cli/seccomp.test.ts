@@ -118,6 +118,30 @@ t.test("with all capabilities, in a user namespace too, no call that the policy 
 	}
 });
 
+t.test("a program that is entered into a sandbox gets the same answers as the sandbox's own", needsRoot, (t) => {
+	const raw = join(folder, "raw-program");
+	run(["seccomp", "compile", "default", "-c", "SYS_ADMIN", "-o", raw]);
+	const verdicts = (text: string) => text.split("\n").filter((line) => line !== "");
+	for (const [i, policy] of ["default", FACTS, raw, undefined].entries()) {
+		const id = `seccomp-${process.pid}-${i}`;
+		const options = [...USUAL, ...(policy ? ["--seccomp", policy] : [])].join(" ");
+		const made = world.shell(
+			`$T --hold --id ${id} --pid --rootfs $R --proc --stdout /dev/null --stderr /dev/null ${options} -- sleep 100 | $T start >/dev/null 2>&1`,
+		);
+		t.equal(made.status, 0, made.stderr);
+		const own = run(["--pid", "--rootfs", root, "--proc", ...options.split(" "), "--", "/seccomp-verdicts"]);
+		const entered = run(["enter", id, "--", "/seccomp-verdicts"]);
+		t.ok(verdicts(own.stdout).length > 600);
+		t.same(verdicts(entered.stdout), verdicts(own.stdout), policy ?? "none");
+		t.equal(
+			verdicts(own.stdout).some((line) => / 1$/.test(line)),
+			policy !== undefined,
+		);
+		run(["rm", "-f", id]);
+	}
+	t.end();
+});
+
 t.test("Docker's form of the policy compiles to the very program of the default, whatever the capabilities are", async (t) => {
 	for (const capabilities of ["DEFAULT", "NONE", "ALL", "SYS_ADMIN", "BPF,SYSLOG", "SYS_PTRACE,SYS_NICE,DAC_READ_SEARCH"]) {
 		const files = ["default", FACTS].map((policy, i) => {
