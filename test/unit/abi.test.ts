@@ -26,7 +26,7 @@ const HEADERS = [
 	`stddef asm/fcntl asm/ioctls asm/poll asm/resource asm/signal asm/socket asm/stat asm/statfs asm/termbits asm/unistd linux/audit linux/bpf
 	linux/bpf_common linux/capability linux/close_range linux/dqblk_xfs linux/errno linux/eventfd linux/eventpoll linux/falloc
 	linux/fcntl linux/fiemap linux/filter linux/fs linux/fsverity linux/inotify linux/ioprio linux/kcmp linux/keyctl linux/landlock
-	linux/limits linux/loop linux/magic linux/major linux/memfd linux/mount linux/nsfs linux/openat2 linux/pidfd linux/prctl linux/quota
+	linux/limits linux/posix_acl linux/posix_acl_xattr linux/loop linux/magic linux/major linux/memfd linux/mount linux/nsfs linux/openat2 linux/pidfd linux/prctl linux/quota
 	linux/random linux/reboot linux/resource linux/sched linux/seccomp linux/securebits linux/signalfd linux/stat linux/time linux/timerfd
 	linux/tty linux/types linux/utsname linux/wait linux/xattr`,
 	`sys/socket netinet/in linux/ioctl linux/dm-ioctl linux/fib_rules linux/if linux/if_addr linux/if_arp linux/if_bridge linux/if_link linux/if_packet linux/if_tun
