@@ -2,7 +2,7 @@
  * POSIX access control lists: the text of `SCHILY.acl.access` (man 5 acl, short or long form; star adds the number as a
  * fourth field) as the extended attribute `system.posix_acl_access` has it (linux/posix_acl_xattr.h):
  *
- *     u32 version 2, then for each entry: u16 tag, u16 permissions, u32 id (0xffffffff where there is none)
+ *     u32 version 2, then for each entry: u16 tag, u16 permissions, u32 id (0xffffffff where there is none: -1)
  */
 import { TarError } from "./block.ts";
 
@@ -12,7 +12,7 @@ const ACL_GROUP_OBJ = 0x04;
 const ACL_GROUP = 0x08;
 const ACL_MASK = 0x10;
 const ACL_OTHER = 0x20;
-const ACL_UNDEFINED_ID = 0xffffffff;
+const ACL_UNDEFINED_ID = -1;
 const POSIX_ACL_XATTR_VERSION = 2;
 
 /** Looks a user's or group's name up; replaced by who knows a passwd file. */

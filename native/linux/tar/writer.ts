@@ -46,11 +46,10 @@ export interface Writer {
 const octalLimit = 8 ** 7;
 const sizeLimit = 8 ** 11;
 const bufferSize = 65536;
-/* "ustar\0" "00", then two device numbers of seven zeros; all their bytes added up. */
-const MAGIC = [0x75, 0x73, 0x74, 0x61, 0x72, 0, 0x30, 0x30];
-const magicSum = MAGIC.reduce((total, byte) => total + byte, 0);
-const deviceSum = 14 * 0x30;
+/* "ustar\0" "00", and two device numbers of seven zeros each, as they stand from byte 257 and 329 on. */
+const magic = [0x75, 0x73, 0x74, 0x61, 0x72, 0, 0x30, 0x30];
 const blanks = 8 * 0x20;
+const idsLength = 24;
 
 /** An octal number with leading zeros and a NUL. Returns what its bytes come to. */
 function putOctal(bytes: Uint8Array, at: number, length: number, value: number): number {
@@ -92,17 +91,25 @@ function splitPath(path: Uint8Array): { prefix: Uint8Array; name: Uint8Array } |
 /** Writes to `fd`: a pipe, a file, anything. */
 export function openWriter(fd: number): Writer {
 	const bytes = new Uint8Array(bufferSize);
+	const words = new Uint32Array(bytes.buffer);
+	/* What is to be written stands from `start` on; a block always on a multiple of 512. */
+	let start = 0;
 	let used = 0;
 	let written = 0;
 
+	const template = new Uint8Array(blockSize);
+	template.set(magic, 257);
+	template.fill(0x30, 329, 336);
+	template.fill(0x30, 337, 344);
+	const templateSum = template.reduce((total, byte) => total + byte, 0);
+
 	const flush = () => {
-		if (used === 0) return;
-		write(fd, used === bufferSize ? bytes : bytes.subarray(0, used));
-		bytes.fill(0, 0, used);
-		written += used;
-		used = 0;
+		if (used > start) write(fd, bytes.subarray(start, used));
+		bytes.fill(0, start, used);
+		written += used - start;
+		start = used = written & (blockSize - 1);
 	};
-	/** Room for a block of zeros that is to be filled in. */
+	/** Room for a block that is to be filled in. */
 	const block = (): number => {
 		if (used + blockSize > bufferSize) flush();
 		used += blockSize;
@@ -128,32 +135,50 @@ export function openWriter(fd: number): Writer {
 		zeros(-data.length & (blockSize - 1));
 	};
 
+	/* Of most entries mode and owner are those of the one before. */
+	let [lastMode, lastUid, lastGid, idsSum] = [-1, 0, 0, 0];
+	const ids = new Uint8Array(idsLength);
+	const putIds = (at: number, mode: number, uid: number, gid: number): number => {
+		if (mode !== lastMode || uid !== lastUid || gid !== lastGid) {
+			idsSum =
+				putOctal(ids, 0, 8, mode) + putOctal(ids, 8, 8, uid < octalLimit ? uid : 0) + putOctal(ids, 16, 8, gid < octalLimit ? gid : 0);
+			[lastMode, lastUid, lastGid] = [mode, uid, gid];
+		}
+		bytes.set(ids, at + 100);
+		return idsSum;
+	};
+	/** The name, and what its bytes come to: four at a time, in two halves of 16 bits. */
+	const putName = (at: number, name: Uint8Array): number => {
+		const part = name.length > 100 ? name.subarray(0, 100) : name;
+		bytes.set(part, at);
+		let halves = 0;
+		const last = (at + part.length + 3) >> 2;
+		for (let i = at >> 2; i < last; i++) {
+			const word = words[i] as number;
+			halves += (word & 0xff00ff) + ((word >>> 8) & 0xff00ff);
+		}
+		return (halves & 0xffff) + (halves >>> 16);
+	};
 	const put = (type: string, name: Uint8Array, mode: number, uid: number, gid: number, size: number, mtime: number): [number, number] => {
 		const at = block();
+		bytes.set(template, at);
 		const total =
-			putText(bytes, at, 100, name) +
-			putOctal(bytes, at + 100, 8, mode) +
-			putOctal(bytes, at + 108, 8, uid < octalLimit ? uid : 0) +
-			putOctal(bytes, at + 116, 8, gid < octalLimit ? gid : 0) +
+			putName(at, name) +
+			putIds(at, mode, uid, gid) +
 			putOctal(bytes, at + 124, 12, size < sizeLimit ? size : 0) +
 			putOctal(bytes, at + 136, 12, mtime >= 0 && mtime < sizeLimit ? mtime : 0);
-		bytes[at + 156] = type.charCodeAt(0);
-		for (let i = 0; i < 8; i++) bytes[at + 257 + i] = MAGIC[i] as number;
-		return [at, total + type.charCodeAt(0) + magicSum + blanks];
+		const flag = type.charCodeAt(0);
+		bytes[at + 156] = flag;
+		return [at, total + flag + templateSum + blanks];
 	};
 	const putSum = (at: number, total: number) => {
 		/* Six digits, a NUL and a blank. */
 		putOctal(bytes, at + 148, 7, total);
 		bytes[at + 155] = 0x20;
 	};
-	const putDevice = (at: number, major: number, minor: number): number => {
-		if (major === 0 && minor === 0) {
-			bytes.fill(0x30, at + 329, at + 336);
-			bytes.fill(0x30, at + 337, at + 344);
-			return deviceSum;
-		}
-		return putOctal(bytes, at + 329, 8, major) + putOctal(bytes, at + 337, 8, minor);
-	};
+	/** In place of the template's zeros. Returns by how much the sum grows. */
+	const putDevice = (at: number, major: number, minor: number): number =>
+		major === 0 && minor === 0 ? 0 : putOctal(bytes, at + 329, 8, major) + putOctal(bytes, at + 337, 8, minor) - 14 * 0x30;
 
 	/* The header of records depends on their length alone. */
 	const knownPax: Uint8Array[] = [];
@@ -238,7 +263,7 @@ export function openWriter(fd: number): Writer {
 	};
 
 	return {
-		position: () => written + used,
+		position: () => written + used - start,
 		header(entry) {
 			const whole = new Uint8Array(host.encode(entry.name));
 			const linkname = entry.linkname === undefined ? undefined : new Uint8Array(host.encode(entry.linkname));
@@ -264,6 +289,7 @@ export function openWriter(fd: number): Writer {
 			flush();
 			const copied = copyBytes(from, fd, length, position);
 			written += copied;
+			start = used = written & (blockSize - 1);
 			return copied;
 		},
 		zeros,
