@@ -25,7 +25,9 @@ import { parseReference, reference, wholeName } from "./names.ts";
 import { choosePlatform, isAttestation, type Platform } from "./platform.ts";
 import {
 	CONFIG,
+	collectBlobs,
 	type Descriptor,
+	holdBlobs,
 	type Index,
 	imagesFolder,
 	LAYER,
@@ -138,11 +140,25 @@ function importSaved(root: number, saved: Saved, isOurs: boolean, options: Impor
 	return addImage({ fetch() {} }, top, options.names ?? names, options.platform);
 }
 
-/** Imports what an open file, folder or pipe is. `label` names it to people. */
+/** Imports what an open file, folder or pipe is. `label` names it to people. Fails, and leaves nothing, if it is not whole. */
 export function importImage(fd: number, label: string, options: ImportOptions): string[] {
 	makeImages();
+	const held = holdBlobs();
+	let isDone = false;
+	try {
+		const isFolder = (stat("", fd).mode & S_IFMT) === S_IFDIR;
+		const names = isFolder ? importFolder(fd, false, options) : importArchive(fd, label, options);
+		isDone = true;
+		return names;
+	} finally {
+		close(held);
+		if (!isDone) collectBlobs();
+	}
+}
+
+/** Unpacks the archive beside the images, and imports it as a folder that nobody else knows. */
+function importArchive(fd: number, label: string, options: ImportOptions): string[] {
 	const { mode, size } = stat("", fd);
-	if ((mode & S_IFMT) === S_IFDIR) return importFolder(fd, false, options);
 	const name = `.new.${getpid()}.${processStat(getpid())?.start ?? 0}.archive`;
 	mkdir(`${imagesFolder()}/${name}`, 0o700);
 	const root = open(`${imagesFolder()}/${name}`, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);

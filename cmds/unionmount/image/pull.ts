@@ -10,6 +10,7 @@ import { download, openRegistry, type Registry } from "./registry.ts";
 import {
 	blobPath,
 	blobsFolder,
+	collectBlobs,
 	type Descriptor,
 	DOCKER_LIST,
 	DOCKER_MANIFEST,
@@ -107,9 +108,12 @@ export function pullVerb({ options, operands }: PullLine) {
 		const registry = openRegistry(name, "pull", options.insecure === true);
 		const top = resolve(registry, name, shortName(whole));
 		print(`${addImage(blobsOf(registry, name.registry), top, [whole], options.platform)}\n`);
-	} finally {
+	} catch (error) {
 		close(held);
+		collectBlobs();
+		throw error;
 	}
+	close(held);
 }
 
 /** Sends a blob that the registry does not have yet. */

@@ -18,6 +18,7 @@ import {
 	fsync,
 	memfdCreate,
 	O_CREAT,
+	O_DIRECTORY,
 	O_EXCL,
 	O_NOFOLLOW,
 	O_RDONLY,
@@ -25,11 +26,13 @@ import {
 	O_WRONLY,
 	open,
 	readdir,
+	readdirOf,
 	readFile,
 	write,
 } from "../../../native/linux/fd.ts";
 import { flock, LOCK_EX, LOCK_NB, LOCK_SH } from "../../../native/linux/lock.ts";
 import { getpid } from "../../../native/linux/process.ts";
+import { removeTree } from "../../../native/linux/remove.ts";
 import { linkOpen, lstatIfAny, mkdirAll, rename, S_IFMT, S_IFREG, stat, unlinkIfAny } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { fail, show } from "../../common/errors.ts";
@@ -268,12 +271,34 @@ export function holdBlobs(): number {
 	return fd;
 }
 
+/** What killed imports and broken pulls have left; nothing while somebody is about to fetch an image. Returns the paths. */
+export function collectImages(): string[] {
+	if (!lstatIfAny(blobsFolder())) return [];
+	return whileNobodyFetches(() => {
+		const removed = collectUnneeded().map((name) => `${blobsFolder()}/${name}`);
+		for (const folder of [imagesFolder(), blobsFolder()]) {
+			const fd = open(folder, O_RDONLY | O_DIRECTORY);
+			for (const name of readdirOf(fd)) {
+				if (!/^\.(?:new|part)\./.test(name)) continue;
+				removeTree(fd, name);
+				removed.push(`${folder}/${name}`);
+			}
+			close(fd);
+		}
+		return removed;
+	});
+}
+
 /** Removes blobs that no image of the index needs, unless somebody is about to fetch an image. Returns their names. */
 export function collectBlobs(): string[] {
+	return whileNobodyFetches(collectUnneeded);
+}
+
+function whileNobodyFetches(collect: () => string[]): string[] {
 	const using = open(`${imagesFolder()}/.using`, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600);
 	try {
 		flock(using, LOCK_EX | LOCK_NB);
-		return collectUnneeded();
+		return collect();
 	} catch (error) {
 		if (error instanceof SysError && error.call === "flock") return [];
 		throw error;
@@ -289,7 +314,7 @@ function collectUnneeded(): string[] {
 			needed.add(digest.slice(7));
 	const removed: string[] = [];
 	for (const name of readdir(blobsFolder())) {
-		if (needed.has(name)) continue;
+		if (needed.has(name) || name.startsWith(".")) continue;
 		unlinkIfAny(`${blobsFolder()}/${name}`);
 		removed.push(name);
 	}

@@ -7,6 +7,7 @@ import { SysError } from "../../../native/linux/syscall.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail, ToolError, UsageError } from "../../common/errors.ts";
 import { dataFolder, isAlive, readState, runFolder, withLock } from "../../common/state.ts";
+import { collectImages } from "../image/store.ts";
 import {
 	allLayers,
 	checkId,
@@ -112,7 +113,7 @@ export function collect(): string[] {
 			close(root);
 		}
 	}
-	removed.push(...collectMounts());
+	removed.push(...collectMounts(), ...collectImages());
 	return removed;
 }
 
