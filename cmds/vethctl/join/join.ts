@@ -14,7 +14,7 @@ import { findLink, formatHardware, IFF_UP, parseHardware } from "../../../native
 import { formatInet, parseInet } from "../../../native/linux/sockaddr.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";
 import { fail, UsageError } from "../../common/errors.ts";
-import { filterRecords, type SandboxRecord, type Target } from "../../common/record.ts";
+import { allRecords, filterRecords, type SandboxRecord, type Target } from "../../common/record.ts";
 import { isOfSandbox, registerLeave } from "../../common/sandbox-state.ts";
 import { isName, type Owner } from "../../common/state.ts";
 import { type Endpoint, readEndpoint, removeEndpoint, writeEndpoint } from "../endpoint/endpoint.ts";
@@ -56,7 +56,7 @@ export function join({ options, operands }: { options: JoinOptions; operands: st
 			if (name === "none") return joinNone(target);
 			if (name === "host") return joinHost(target);
 			if (name.startsWith("container:")) return joinOther(target, name.slice(10));
-			return joinNetwork(netlink, name, target, hardware, options);
+			return joinNetwork(netlink, name, withRecord(target), hardware, options);
 		});
 	});
 }
@@ -68,6 +68,13 @@ function readHardware(text: string | undefined): Uint8Array | "auto" | undefined
 	if (!bytes || (bytes[0] as number) & 1)
 		throw new UsageError(`--mac: ${JSON.stringify(text)} is not the address of one station (02:42:ac:12:00:02), or auto`);
 	return bytes;
+}
+
+/** A bare PID may be that of a sandbox that has an id. */
+function withRecord(target: Target): Target {
+	if (target.record) return target;
+	const record = allRecords().find(({ pid }) => pid === target.pid);
+	return record && record.start === startTime(target.pid) ? { ...target, record } : target;
 }
 
 /** How a sandbox is called here: by its id, if it is one; a record may say anything. */

@@ -38,7 +38,7 @@ export function joinOther({ pid }: Target, which: string) {
 	if (inode(pid) !== inode(other.pid))
 		fail(
 			`${pid}: is not in the network namespace of ${which}`,
-			`a process cannot be put into another's: make the sandbox with --net=/proc/${other.pid}/ns/net`,
+			`a process cannot be put into another's: make the sandbox with --join net=${other.pid}`,
 		);
 	return { network: { name: `container:${which}`, ...(other.record?.network as object | undefined) } };
 }
