@@ -11,8 +11,11 @@ export function writeQuickly(path: string, text: string, mode = 0o600) {
 	const fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
 	try {
 		write(fd, text);
+		rename(temporary, path);
+	} catch (error) {
+		unlinkIfAny(temporary);
+		throw error;
 	} finally {
 		close(fd);
 	}
-	rename(temporary, path);
 }

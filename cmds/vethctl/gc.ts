@@ -4,15 +4,16 @@ import { links } from "../../native/linux/route/link.ts";
 import { isDryRun } from "../../native/linux/syscall.ts";
 import { print } from "../common/command-line/tool.ts";
 import { collectElements, firewallEntries, removeElements } from "../common/firewall/change.ts";
-import { listState, runFolder } from "../common/state.ts";
+import { removeHalfWritten } from "../common/sandbox-state.ts";
+import { isAlive, listState, runFolder } from "../common/state.ts";
 import { type Endpoint, endpointsOf, isCurrent, removeEndpoint } from "./endpoint/endpoint.ts";
 import { removeLink } from "./join/attach.ts";
 import { collectLeases, leasedAddresses, readLease, releaseLease } from "./lease/leases.ts";
 import { updateHosts } from "./names/hosts.ts";
 import { withRoute } from "./netns.ts";
 import { restoreForwarding } from "./network/forwarding.ts";
-import { allNetworks, findNetwork, type Network, withNetwork, withNetworks } from "./network/network.ts";
-import { removeIfUnused, removeStateOf } from "./network/remove.ts";
+import { allNetworks, findNetwork, type Network, networksFolder, stateFolder, withNetwork, withNetworks } from "./network/network.ts";
+import { removeIfUnused, removeNetwork, removeStateOf } from "./network/remove.ts";
 
 export function gc() {
 	const say = (text: string) => print(`${text}\n`);
@@ -31,9 +32,18 @@ export function gc() {
 			say(`link ${name}`);
 		}
 		for (const { name } of networks) removeIfUnused(netlink, name);
+		withNetworks(() => {
+			for (const network of allNetworks()) {
+				if (!network.making || isAlive(network.making)) continue;
+				removeNetwork(netlink, network);
+				say(`network ${network.name}`);
+			}
+		});
 	});
 	collectFirewall(say);
-	if (!isDryRun()) collectStates(say);
+	if (isDryRun()) return;
+	collectHalfWritten(say);
+	collectStates(say);
 }
 
 const stateNames = () => listState(`${runFolder()}/networks`);
@@ -61,6 +71,13 @@ function collectNetwork(netlink: Netlink, { name }: Pick<Network, "name">, say: 
 		}
 		if (stale.length > 0) updateHosts(name);
 	});
+}
+
+/** Files whose writer died over them. */
+function collectHalfWritten(say: (text: string) => void) {
+	const folders = [`${runFolder()}/firewall`, runFolder(), networksFolder()];
+	for (const name of stateNames()) folders.push(`${stateFolder(name)}/endpoints`, `${stateFolder(name)}/leases`);
+	for (const folder of folders) if (removeHalfWritten(folder) > 0) say(`half-written ${folder}`);
 }
 
 function collectFirewall(say: (text: string) => void) {

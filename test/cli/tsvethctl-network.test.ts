@@ -20,8 +20,6 @@ t.test("sandboxes on networks", needsLab, async (t) => {
 		l.sandbox("b", "web", "--alias bee --ip 10.9.0.77 --mac auto");
 		for (const to of ["10.9.0.77", "b", "bee", "fd00:9::3", "10.9.0.1", "198.51.100.1", "198.51.100.2"]) t.ok(ping("a", to), to);
 		t.ok(ping("b", "a"));
-		const seen = l.sh("timeout 5 tcpdump -c1 -nli up0 icmp 2>/dev/null & sleep 0.7; kill -0 $! ; wait", neighbour);
-		t.ok(seen.status === 0 || seen.status === 124);
 		const links = l.json<{ ifname: string; master?: string; linkinfo?: { info_kind: string } }[]>("ip -json -d link");
 		t.equal(links.filter(({ master }) => master === "web").length, 2, "one veth on the bridge for each");
 		const [eth0] = inside<{ ifname: string; address: string; addr_info: { local: string }[] }[]>("b", "ip -json addr show eth0");
@@ -128,7 +126,7 @@ t.test("sandboxes on networks", needsLab, async (t) => {
 		const ran = l.sh(`for p in ${pids.join(" ")}; do "$V" join tsbr0 $p & done; wait; "$V" endpoint ls --json`);
 		t.equal(ran.stderr, "");
 		t.equal(new Set((JSON.parse(ran.stdout) as { address: string }[]).map(({ address }) => address)).size, 3);
-		t.equal(l.json<unknown[]>("ip -json link show type bridge").length, 2);
+		t.equal(l.json<unknown[]>("ip -json link show type bridge").length, 1);
 		t.equal(l.sh(`for p in ${pids.join(" ")}; do "$V" leave $p & done; wait`).status, 0);
 		t.equal(l.facts(), before);
 	});

@@ -11,7 +11,7 @@ export const buildPackages = ["gcc", "libc6-dev", "musl-tools"];
 export const testPackages = [
 	...buildPackages,
 	...["util-linux", "bsdutils", "mount", "tini", "dumb-init"], // the peers that results are compared with
-	...["procps", "iproute2", "nftables", "strace", "uidmap", "python3", "perl-base"], // look from outside, set up, inject faults
+	...["procps", "iproute2", "nftables", "iputils-ping", "strace", "uidmap", "python3", "perl-base"], // look from outside, set up, inject faults
 	...["bash", "zsh", "fish", "groff-base", "binutils"], // completions, man pages, the tools' files
 	...["busybox-static", "tar"], // root file systems
 	...["acl", "attr", "golang-1.19-src", "libpython3.11-testsuite"], // attributes of archived files; archives that torture readers

@@ -51,6 +51,8 @@ async function hold(t: Test): Promise<number> {
 export async function lab(t: Test): Promise<Lab> {
 	const folder = mkdtempSync(join(tmpdir(), `tsbox-lab-${process.pid}-`));
 	const host = await hold(t);
+	/* Where the wires meet: not on the host, whose firewall would see what passes between others. */
+	const middle = await hold(t);
 	const env = {
 		...process.env,
 		TSBOX_RUN: join(folder, "run"),
@@ -72,7 +74,7 @@ export async function lab(t: Test): Promise<Lab> {
 		namespace: () => hold(t),
 		neighbour: async (n) => {
 			const pid = await hold(t);
-			made.sh(`ip link add wire${n} type veth peer name up0 netns ${pid}; ip link set wire${n} master wire up`);
+			made.sh(`ip link add wire${n} type veth peer name up0 netns ${pid}; ip link set wire${n} master wire up`, middle);
 			made.sh(
 				`ip link set lo up; ip link set up0 up; ip addr add 198.51.100.${n}/24 dev up0; ip addr add 2001:db8:1::${n}/64 dev up0 nodad`,
 				pid,
@@ -83,14 +85,18 @@ export async function lab(t: Test): Promise<Lab> {
 			made.sh(
 				`"$U" --hold --net --mount --pid --uts --hostname ${id} --id ${id} --stdout /dev/null --stderr /dev/null sleep 600 | "$V" join ${network} ${options} | "$U" start`,
 			),
-		/* But for the link-local addresses, which come a second late. */
+		/* But for what a cable in or out changes, and link-local addresses, which come a second late. */
 		facts: () =>
 			made.sh(
-				"nft list ruleset; ip -d -o link | sed -E 's/[a-z_]+_timer +[0-9.]+//g'; (ip route show table all; ip -6 route show table all) | grep -v '^local fe80' | sort; ip rule; ip -6 rule; sysctl -a -r '^net\\.(ipv4\\.ip_forward|ipv6\\.conf\\.all|ipv4\\.conf\\.(all|default))' 2>/dev/null; find $TSBOX_RUN $TSBOX_DATA -type f ! -name '.*'",
+				"nft list ruleset; ip -d -o link | grep -oE '^[0-9]+: [^ ]+|mtu [0-9]+|link/ether [^ ]+|\\\\ +[a-z]+'; (ip route show table all; ip -6 route show table all) | grep -vE 'fe80|^multicast ff00' | sed 's/ linkdown//' | sort; ip rule; ip -6 rule; sysctl -a -r '^net\\.(ipv4\\.ip_forward|ipv6\\.conf\\.all|ipv4\\.conf\\.(all|default))' 2>/dev/null; find $TSBOX_RUN $TSBOX_DATA -type f ! -name '.*'",
 			).stdout,
 	};
 	made.sh(
-		"ip link set lo up; ip link add wire type bridge forward_delay 0; ip link set wire up; ip link add up0 type veth peer name up1; ip link set up1 master wire up; ip link set up0 up; ip addr add 198.51.100.1/24 dev up0; ip addr add 2001:db8:1::1/64 dev up0 nodad; ip route add default via 198.51.100.2; sysctl -qw net.ipv6.conf.up0.accept_dad=0",
+		`ip link add wire type bridge forward_delay 0; ip link set wire up; ip link add wire1 type veth peer name up0 netns ${host}; ip link set wire1 master wire up`,
+		middle,
+	);
+	made.sh(
+		"ip link set lo up; ip link set up0 up; ip addr add 198.51.100.1/24 dev up0; ip addr add 2001:db8:1::1/64 dev up0 nodad; ip route add default via 198.51.100.2",
 	);
 	t.teardown(() => {
 		const sandboxes = join(env.TSBOX_RUN, "sandboxes");

@@ -101,7 +101,7 @@ function attach(netlink: Netlink, netns: number, config: Config, call: Call, und
 	};
 	const port = { ...(config.hairpin && { hairpin: true }), ...(config.isolated && { isolated: true }) };
 	try {
-		makeVeth(netlink, veth, bridge, given, Object.keys(port).length > 0 ? port : undefined);
+		makeVeth(netlink, veth, bridge, given, port);
 	} catch (error) {
 		removeLink(netlink, veth);
 		if (isErrno(error, EEXIST)) throw new CniError(codes.failed, `${call.ifname}: is in the container already`);

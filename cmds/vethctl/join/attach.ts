@@ -3,7 +3,7 @@
  * namespace (to move it there would wait for a grace period of RCU), addresses, routes, lo.
  */
 import { EEXIST, ENODEV, EOPNOTSUPP } from "../../../native/linux/errno.ts";
-import { writeKernelFile } from "../../../native/linux/fd.ts";
+import { readFileIfAny, writeKernelFile } from "../../../native/linux/fd.ts";
 import {
 	change,
 	changeAll,
@@ -49,16 +49,22 @@ export function makeVeth(
 	veth: string,
 	bridge: number,
 	{ netns, ifname, hardware, mtu }: Attachment,
-	port?: PortSettings,
+	port: PortSettings = {},
 ) {
 	const size = mtu === undefined ? {} : { mtu };
-	change(
-		netlink,
+	const settings = { ...port, ...(seesBridged() && { hairpin: true }) };
+	changeAll(netlink, [
 		linkAdd({ name: veth, up: true, master: bridge, ...size }, vethKind({ name: ifname, address: hardware, netns, ...size })),
-	);
-	if (!port) return;
-	const index = isDryRun() ? 0 : (findLink(netlink, veth)?.index ?? fail(`${veth}: has gone`));
-	change(netlink, portSet(index, port, veth));
+		...(Object.keys(settings).length > 0 ? [portSet(0, settings, veth)] : []),
+	]);
+}
+
+/**
+ * True where the firewall sees what is bridged (br_netfilter): what a container sends to its own published port is then sent
+ * back to it by the bridge, which does that only where the port is in hairpin mode.
+ */
+function seesBridged(): boolean {
+	return ["iptables", "ip6tables"].some((name) => readFileIfAny(`/proc/sys/net/bridge/bridge-nf-call-${name}`)?.trim() === "1");
 }
 
 /** Makes a macvlan in the sandbox, of an interface of ours; with `vlan`, of a VLAN of it, which is made if it is not there. */

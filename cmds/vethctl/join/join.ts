@@ -19,7 +19,7 @@ import { isOfSandbox, registerLeave } from "../../common/sandbox-state.ts";
 import { isName, type Owner } from "../../common/state.ts";
 import { type Endpoint, readEndpoint, removeEndpoint, writeEndpoint } from "../endpoint/endpoint.ts";
 import { randomHardware } from "../hardware.ts";
-import { bootId, takeAddress } from "../lease/leases.ts";
+import { bootId, releaseLease, takeAddress } from "../lease/leases.ts";
 import { checkNames, giveNames } from "../names/give.ts";
 import { updateHosts } from "../names/hosts.ts";
 import { openNetns, withRoute } from "../netns.ts";
@@ -132,7 +132,7 @@ function attach(netlink: Netlink, network: Network, endpoint: Endpoint, bridge: 
 	}
 	const veth = endpoint.veth as string;
 	try {
-		makeVeth(netlink, veth, bridge, attachment, network.icc ? undefined : { isolated: true });
+		makeVeth(netlink, veth, bridge, attachment, network.icc ? {} : { isolated: true });
 	} catch (error) {
 		if (error instanceof NetlinkError && error.errno === EEXIST)
 			fail(`${attachment.ifname}: the sandbox has an interface of this name`, "give another: --ifname eth1");
@@ -237,7 +237,7 @@ function makeEndpoint(
 		for (const address of wanted)
 			if (!addresses.some((one) => one.address.join() === address.join())) fail(`${formatInet(address)}: in no subnet of ${network.name}`);
 	} catch (error) {
-		for (const address of taken) removeEndpoint({ network: network.name, name: "-", address, aliases: [], boot: "" });
+		for (const address of taken) releaseLease(network.name, address);
 		throw error;
 	}
 	const mac = reserved?.mac === undefined ? hardwareFor(hardware, addresses[0]?.address) : (parseHardware(reserved.mac) as Uint8Array);
@@ -261,7 +261,12 @@ function makeEndpoint(
 		...(options.hostname !== undefined && { hostname: options.hostname }),
 		boot: bootId(),
 	};
-	writeEndpoint(endpoint);
+	try {
+		writeEndpoint(endpoint);
+	} catch (error) {
+		for (const address of taken) releaseLease(network.name, address);
+		throw error;
+	}
 	const isClosed = network.internal || network.gatewayMode === "isolated";
 	const gateways = isClosed
 		? []

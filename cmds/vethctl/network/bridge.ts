@@ -2,7 +2,7 @@
 import { EEXIST } from "../../../native/linux/errno.ts";
 import { changeAll, type Netlink, tryChange } from "../../../native/linux/netlink/request.ts";
 import { addressAdd } from "../../../native/linux/route/address.ts";
-import { findLink, IFF_UP, type Link } from "../../../native/linux/route/link.ts";
+import { findLink, IFF_UP, type Link, parseHardware } from "../../../native/linux/route/link.ts";
 import { bridgeKind, linkAdd, linkDelete, linkSet } from "../../../native/linux/route/link-change.ts";
 import { parseInet } from "../../../native/linux/sockaddr.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";
@@ -32,7 +32,12 @@ export function makeBridge(netlink: Netlink, network: Network) {
 	/* With an address of its own the bridge keeps it; without one it would take the lowest of its ports', and change it. */
 	changeAll(netlink, [
 		linkAdd(
-			{ name, up: true, address: randomHardware(), ...(network.mtu !== undefined && { mtu: network.mtu }) },
+			{
+				name,
+				up: true,
+				address: parseHardware(network.mac ?? "") ?? randomHardware(),
+				...(network.mtu !== undefined && { mtu: network.mtu }),
+			},
 			bridgeKind({ forward_delay: 0 }),
 		),
 	]);

@@ -2,12 +2,16 @@
 
 import { CLOCK_REALTIME, clockGettime } from "../../../native/linux/clock.ts";
 import { closeNetlink, NETLINK_ROUTE, type Netlink, openNetlink } from "../../../native/linux/netlink/request.ts";
-import { findLink, macvlanModes } from "../../../native/linux/route/link.ts";
+import { startTime } from "../../../native/linux/proc.ts";
+import { getpid } from "../../../native/linux/process.ts";
+import { findLink, formatHardware, macvlanModes } from "../../../native/linux/route/link.ts";
 import { formatInet, parseInet } from "../../../native/linux/sockaddr.ts";
+import { unlinkIfAny } from "../../../native/linux/stat.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
 import { isName, writeState } from "../../common/state.ts";
+import { randomHardware } from "../hardware.ts";
 import { addressAt, contains, isReserved, numberOf, overlap, parseSubnet, type Subnet } from "../subnet.ts";
 import { makeBridge } from "./bridge.ts";
 import { checkSubnet, chooseMtu, chooseSubnet, chooseSubnet6, defaultRoute } from "./choose.ts";
@@ -63,10 +67,25 @@ export function create({ options, operands }: { options: CreateOptions; operands
 	if (!isDryRun()) print(`${name}\n`);
 }
 
-/** Writes the network's file, and makes its bridge. To be called under the lock of the networks. */
+/**
+ * Writes the network's file, and makes its bridge: in this order, so that a kill leaves what `gc` finds. To be called under the lock
+ * of the networks.
+ */
 export function makeNetwork(netlink: Netlink, network: Network) {
-	if (network.driver === "bridge") makeBridge(netlink, network);
-	if (!isDryRun()) writeState(networkPath(network.name), `${JSON.stringify(network)}\n`, 0o644);
+	const path = networkPath(network.name);
+	const write = (one: Network) => {
+		if (!isDryRun()) writeState(path, `${JSON.stringify(one)}\n`, 0o644);
+	};
+	if (network.driver === "bridge") {
+		write({ ...network, making: { pid: getpid(), start: startTime(getpid()) ?? 0 } });
+		try {
+			makeBridge(netlink, network);
+		} catch (error) {
+			if (!isDryRun()) unlinkIfAny(path);
+			throw error;
+		}
+	}
+	write(network);
 }
 
 /** The network that is made when somebody joins without having made one. */
@@ -103,7 +122,8 @@ function readNetwork(netlink: Netlink, name: string, options: CreateOptions): Ne
 		created: Math.round(clockGettime(CLOCK_REALTIME)),
 	};
 	if (driver === "none" || driver === "host") return network;
-	if (driver === "bridge") network.bridge = bridgeName(netlink, name, options.bridge);
+	if (driver === "bridge")
+		Object.assign(network, { bridge: bridgeName(netlink, name, options.bridge), mac: formatHardware(randomHardware()) });
 	else Object.assign(network, macvlanParent(netlink, options));
 	const mtu = options.mtu ?? chooseMtu(netlink);
 	if (mtu !== undefined) network.mtu = mtu;

@@ -10,7 +10,7 @@
 import { exists, mkdirAll } from "../../../native/linux/stat.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";
 import { fail, show } from "../../common/errors.ts";
-import { dataFolder, isName, listState, makeStateFolder, readState, runFolder, withLock } from "../../common/state.ts";
+import { dataFolder, isName, listState, makeStateFolder, type Owner, readState, runFolder, withLock } from "../../common/state.ts";
 import { parseSubnet, type Subnet } from "../subnet.ts";
 
 export type Driver = "bridge" | "macvlan" | "none" | "host";
@@ -23,6 +23,8 @@ export interface Network {
 	driver: Driver;
 	/** The bridge's name, or the interface below a macvlan. */
 	bridge?: string;
+	/** The bridge's hardware address: one that is made anew is to be known to those who knew the old one. */
+	mac?: string;
 	parent?: string;
 	macvlanMode?: string;
 	vlan?: number;
@@ -41,6 +43,8 @@ export interface Network {
 	/** Interfaces from which container addresses may be reached directly. */
 	trusted: string[];
 	labels: Record<string, string>;
+	/** While it is being made: by whom. */
+	making?: Owner;
 	/** Made when it was first used: it goes with its last endpoint. */
 	automatic?: true;
 	/** Seconds since 1970. */

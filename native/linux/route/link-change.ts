@@ -232,6 +232,7 @@ export interface PortSettings {
 	flood?: boolean;
 }
 
+/** By the index, or with an index of 0 by the name. */
 export function portSet(index: number, port: PortSettings, called?: string): Request {
 	const data: Attribute[] = [];
 	const put = (type: number, on: boolean | undefined) => {
@@ -246,6 +247,7 @@ export function portSet(index: number, port: PortSettings, called?: string): Req
 		type: RTM_NEWLINK,
 		header: ifinfomsg.pack({ ifi_index: index }),
 		attributes: [
+			...(index === 0 && called !== undefined ? [[IFLA_IFNAME, called] as const] : []),
 			[
 				IFLA_LINKINFO,
 				[
