@@ -78,7 +78,6 @@ async function buildTool({ name, entry, output, work, lists }, made, objects, co
 		format: "esm",
 		target: "es2020",
 		conditions: ["quickjs"],
-		inject: ["native/host/runtime.ts"],
 		minifySyntax: true,
 		legalComments: "none",
 		define: {

@@ -14,11 +14,13 @@ export const defaultBudget = 60_000;
 
 /** The parts that each tool has, as far as it imports them: the help, the values of options, records, and what an error or --trace prints. */
 export const common = [
+	"cmds/common/command-line/completion",
+	"cmds/common/command-line/declared",
 	"cmds/common/command-line/help",
 	"cmds/common/command-line/hints",
 	"cmds/common/record",
 	"cmds/common/sandbox-state",
-	"cmds/common/command-line/values",
+	"cmds/common/command-line/nearest",
 	"native/linux/strerror",
 	"native/linux/trace",
 ];
@@ -69,6 +71,7 @@ export const tools = {
 	dmthin: {
 		budget: 43_000,
 		parts: [
+			"hints",
 			"layer/attach",
 			"layer/compression",
 			"layer/image",
@@ -105,6 +108,7 @@ export const tools = {
 			"enter/sandbox",
 			"family",
 			"held/gc",
+			"hints",
 			"idmap",
 			"held/inspect",
 			"keep-capabilities",

@@ -5,6 +5,7 @@
 
 import * as host from "#host";
 import { main } from "../common/command-line/tool.ts";
+import { dmthinHint } from "./hints.ts";
 import { stepVerbs } from "./table/verbs.ts";
 import { poolVerbs } from "./verbs.ts";
 
@@ -25,6 +26,7 @@ main({
 		["tsdmthin snapshot web base one && tsdmthin mount web one /mnt", "takes a snapshot, and mounts it"],
 		["tsdmthin status web", "shows the pool, as `docker info` did"],
 	],
+	hint: dmthinHint,
 	get commands() {
 		return isDmsetup ? stepVerbs("") : [];
 	},

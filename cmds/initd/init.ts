@@ -38,7 +38,7 @@ export interface Init {
 }
 
 export function say(init: Init, level: number, text: string) {
-	if (init.settings.verbosity >= level) warn("tsinit", level === WARNING ? `warning: ${text}` : text);
+	if (init.settings.verbosity >= level) warn(level === WARNING ? `warning: ${text}` : text);
 }
 
 /** Runs `action` in so many seconds. */

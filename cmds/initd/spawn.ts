@@ -31,7 +31,7 @@ export function spawn(init: Init, argv: string[], environment: string[]): number
 		return execvp(argv, environment);
 	} catch (error) {
 		if (!(error instanceof SysError)) throw error;
-		warn("tsinit", `exec ${show(argv[0] as string)}: ${strerror(error.errno)}`);
+		warn(`exec ${show(argv[0] as string)}: ${strerror(error.errno)}`);
 		exit(error.errno === ENOENT ? NOT_FOUND : error.errno === EACCES ? NOT_EXECUTABLE : NOT_RUN);
 	}
 }

@@ -94,7 +94,7 @@ function prepare(settings: Settings): Init {
 function checkReaping(init: Init) {
 	if (init.settings.subreaper || init.pid === 1 || init.settings.verbosity < WARNING || isChildSubreaper()) return;
 	say(init, WARNING, "neither PID 1 nor a child subreaper: orphans do not come to tsinit, so it cannot reap them");
-	warn("tsinit", "hint: use -s or set TINI_SUBREAPER, or run it as PID 1");
+	warn("hint: use -s or set TINI_SUBREAPER, or run it as PID 1");
 }
 
 function runProgram(init: Init): number {

@@ -3,6 +3,7 @@ import { options } from "../common/command-line/options.ts";
 import { command, main } from "../common/command-line/tool.ts";
 import { isSandbox, sandboxOptions } from "./container/options.ts";
 import { sandbox } from "./container/run.ts";
+import { unshareHint } from "./hints.ts";
 import { unshareOptions } from "./options.ts";
 import { unshareCommand } from "./unshare.ts";
 import { verbs } from "./verbs.ts";
@@ -24,6 +25,7 @@ main({
 	statuses: [
 		["126, 127", "The program cannot be executed, or is not found. Else the status is the program's, and its signal is passed on."],
 	],
+	hint: unshareHint,
 	verbs,
 	commands: [
 		command({

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import t from "tap";
 import { hintFor } from "../../cmds/common/command-line/hints.ts";
 import { fail, show, ToolError, UsageError } from "../../cmds/common/errors.ts";
+import { unshareHint } from "../../cmds/unshare/hints.ts";
 import { EBUSY, EINVAL, ENOENT, ENOSPC, ENOSYS, EPERM } from "../../native/linux/errno.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 
@@ -60,8 +61,8 @@ t.test("a failed call says what was called, on what, and why", async (t) => {
 
 t.test("where the error number misleads there is a hint, and elsewhere there is none", async (t) => {
 	t.match(hintFor(new SysError("mount", ENOSPC, "/x")), /mount-max/);
-	t.match(hintFor(new SysError("pivot_root", EINVAL, ".")), /mount point/);
-	t.match(hintFor(new SysError("unshare(CLONE_NEWUSER)", ENOSPC)), /max_(user|\*)_namespaces/);
+	t.match(unshareHint(new SysError("pivot_root", EINVAL, ".")), /mount point/);
+	t.match(unshareHint(new SysError("unshare(CLONE_NEWUSER)", ENOSPC)), /max_(user|\*)_namespaces/);
 	t.match(hintFor(new SysError("statmount", ENOSYS)), /this kernel does not have statmount/);
 	t.equal(hintFor(new SysError("openat", ENOENT, "/x")), undefined);
 });
@@ -72,8 +73,8 @@ t.test("a limit on namespaces is named where it is what stands in the way", need
 	/* The sysctl is that of the new user namespace; below it, no other can be made. */
 	const script = `echo 0 >/proc/sys/user/max_uts_namespaces && exec node --import ./test/support/typescript.mjs --input-type=module -e '
 		const { unshare, CLONE_NEWUTS } = await import("./native/linux/namespace.ts");
-		const { hintFor } = await import("./cmds/common/hints.ts");
-		try { unshare(CLONE_NEWUTS); } catch (error) { console.log(error.message); console.log(hintFor(error)); }'`;
+		const { unshareHint } = await import("./cmds/unshare/hints.ts");
+		try { unshare(CLONE_NEWUTS); } catch (error) { console.log(error.message); console.log(unshareHint(error)); }'`;
 	const { stdout } = spawnSync("unshare", ["-Ur", "sh", "-c", script], { encoding: "utf8" });
 	t.equal(
 		stdout,

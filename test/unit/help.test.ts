@@ -4,7 +4,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { completion, helpText, manPage } from "../../cmds/common/command-line/help.ts";
+import { completion } from "../../cmds/common/command-line/completion.ts";
+import { helpText, manPage } from "../../cmds/common/command-line/help.ts";
 import { options } from "../../cmds/common/command-line/options.ts";
 import { type Command, chooseCommand, command, type Tool } from "../../cmds/common/command-line/tool.ts";
 import { bin, tool } from "../support/tools.ts";
@@ -190,10 +191,10 @@ function optionsIn(help: string): string[] {
 
 for (const name of tools) {
 	/* The verbs, as the help lists them. */
-	const verbs = [...(/\nCommands:\n((?: .*\n)+)/.exec(output(name, "--help"))?.[1] ?? "").matchAll(/^ ([a-z][a-z-]*)/gm)].map(
-		([, verb]) => verb as string,
-	);
-	const commands = [[], ...verbs.map((verb) => [verb])];
+	const verbs = [
+		...(/\nCommands:\n((?: .*\n)+)/.exec(output(name, "--help"))?.[1] ?? "").matchAll(/^ ([a-z][a-z-]*(?: [a-z][a-z-]*)?)(?: {2}|$)/gm),
+	].map(([, verb]) => verb as string);
+	const commands = [[], ...verbs.map((verb) => verb.split(" "))];
 
 	t.test(`${name}: each help fits a screen: 80 columns, 45 lines`, async (t) => {
 		for (const words of commands) {
@@ -217,7 +218,9 @@ for (const name of tools) {
 	});
 
 	t.test(`${name}: bash completes its verbs and options`, async (t) => {
-		const asked: [line: string[], offered: string][] = verbs.map((verb) => [[name, ""], verb]);
+		const asked: [line: string[], offered: string][] = commands
+			.filter((words) => words.length > 0)
+			.map((words) => [[name, ...words.slice(0, -1), ""], words[words.length - 1] as string]);
 		for (const words of commands)
 			for (const option of optionsIn(output(name, ...words, "--help"))) asked.push([[name, ...words, option.slice(0, -1)], option]);
 		const found = offers(

@@ -1,7 +1,7 @@
 /** The option table as a parser: what getopt_long(3) and POSIX say, and that values come as they were written. */
 import { spawnSync } from "node:child_process";
 import t from "tap";
-import { nearest } from "../../cmds/common/command-line/help.ts";
+import { nearest } from "../../cmds/common/command-line/nearest.ts";
 import { notA, type Option, options, parse, UnknownOption } from "../../cmds/common/command-line/options.ts";
 import { UsageError } from "../../cmds/common/errors.ts";
 

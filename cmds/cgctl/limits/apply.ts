@@ -70,7 +70,7 @@ export function applyLimits(group: Group, limits: Limits, options: ApplyOptions)
 	}
 	if (limits.device) applyDevices(group, limits.device, options.undo);
 	for (const [key, value] of limits.set ?? []) setKey(group, key, value, options.undo);
-	if (options.verbose) for (const note of notes) warn("tscgctl", note);
+	if (options.verbose) for (const note of notes) warn(note);
 }
 
 function change(path: string, value: string, undo: Undo | undefined) {

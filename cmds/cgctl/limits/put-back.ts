@@ -15,7 +15,7 @@ export function putBack(undo: Undo) {
 			step();
 		} catch (error) {
 			if (!(error instanceof Error)) throw error;
-			warn("tscgctl", `not put back: ${error.message}`);
+			warn(`not put back: ${error.message}`);
 		}
 	}
 }

@@ -41,8 +41,8 @@ export function convert(line: { options: { as?: string; weightFormula?: string }
 		const { lines, notes, lost } = toWords(group, words, formula);
 		if (group.name !== "") print(words === "options" ? `tscgctl create ${group.name} ` : `${group.name}:\n`);
 		print(words === "options" ? `${lines.join(" ")}\n` : lines.map((l) => `${l}\n`).join(""));
-		for (const note of notes) warn("tscgctl", note);
-		for (const what of lost) warn("tscgctl", `${group.name === "" ? "" : `${group.name}: `}${what}`);
+		for (const note of notes) warn(note);
+		for (const what of lost) warn(`${group.name === "" ? "" : `${group.name}: `}${what}`);
 		if (lost.length > 0) isWhole = false;
 	}
 	if (!isWhole) exit(1);

@@ -44,10 +44,10 @@ function list(group: Group, asJson: boolean) {
 		return print(json({ cgroup: group.name, version, rules: rules?.map(ociRule) ?? null, others }));
 	}
 	print((rules ?? []).map((rule) => `${formatRule(rule)}\n`).join(""));
-	if (isHidden) warn("tscgctl", `${shownName(group)}: has a device program of tsbox's whose rules the kernel hides`);
+	if (isHidden) warn(`${shownName(group)}: has a device program of tsbox's whose rules the kernel hides`);
 	for (const { id, name, tag } of attached.foreign)
-		warn("tscgctl", `${shownName(group)}: another device program must allow an access too: id ${id}, name ${show(name)}, tag ${tag}`);
-	if (version === 1 && rules?.[0]?.allow) warn("tscgctl", `${shownName(group)}: v1 does not show what is denied while all else is allowed`);
+		warn(`${shownName(group)}: another device program must allow an access too: id ${id}, name ${show(name)}, tag ${tag}`);
+	if (version === 1 && rules?.[0]?.allow) warn(`${shownName(group)}: v1 does not show what is denied while all else is allowed`);
 }
 
 /** As in the OCI runtime specification: linux.resources.devices. */

@@ -111,6 +111,6 @@ function printAs(group: Group, options: GetOptions) {
 	delete limits.memorySwappiness;
 	const { writes, notes } = plan(limits, v2Facts());
 	print(writes.map(({ file, value }) => `${file}=${value}\n`).join(""));
-	for (const note of notes) warn("tscgctl", note);
+	for (const note of notes) warn(note);
 	if (lost !== undefined) fail(`memory.swappiness=${lost}: v2 has no swappiness of a cgroup`, "memory.swap.max limits its swap");
 }

@@ -61,7 +61,7 @@ export function gc({ options, operands }: { options: { age?: number; quiet?: tru
 			if (removed !== undefined && !options.quiet) print(`${removed}\n`);
 		} catch (error) {
 			if (!(error instanceof ToolError)) throw error;
-			warn("tscgctl", `${id}: ${error.message}`);
+			warn(`${id}: ${error.message}`);
 			failed = error;
 		}
 	}

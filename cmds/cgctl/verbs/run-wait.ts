@@ -118,7 +118,7 @@ function reportKills(group: Group, kills: OomKill[], count: number) {
 			: `${limit === null ? "no limit" : `limit ${formatSize(limit)}`}${owner.name === group.name ? "" : ` of ${shownName(owner)}`}`;
 	const whom = kills.map(({ task, pid }) => `${show(task)} (pid ${pid})`);
 	if (whom.length < count) whom.push(`${count - whom.length} ${whom.length > 0 ? "more" : count === 1 ? "process" : "processes"}`);
-	warn("tscgctl", `${shownName(group)}: out of memory: ${which}, killed ${whom.join(", ")}`);
+	warn(`${shownName(group)}: out of memory: ${which}, killed ${whom.join(", ")}`);
 }
 
 interface Outcome {
@@ -153,6 +153,6 @@ function removeAfter(group: Group, isNew: boolean) {
 		removeGroup(group, true);
 	} catch (error) {
 		if (!(error instanceof Error)) throw error;
-		warn("tscgctl", error.message);
+		warn(error.message);
 	}
 }

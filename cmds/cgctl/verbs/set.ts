@@ -54,13 +54,13 @@ export function set(line: { options: SetOptions; operands: string[] }) {
 		putBack(undo);
 		throw error;
 	}
-	for (const what of resources?.lost ?? []) warn("tscgctl", what);
+	for (const what of resources?.lost ?? []) warn(what);
 }
 
 /** A member of OCI's resources that is a kernel file's where there is one: on the other version it is only named. */
 function setExtra(group: Group, key: string, value: string, member: string, undo: Undo) {
 	if (placesOf(group).some(({ folder }) => isThere(`${folder}/${key}`))) setKey(group, key, value, undo);
-	else warn("tscgctl", `${member}: not applied: ${shownName(group)} has no ${key}`);
+	else warn(`${member}: not applied: ${shownName(group)} has no ${key}`);
 }
 
 interface Phase {

@@ -3,7 +3,7 @@
 import { CLOCK_MONOTONIC, CLOCK_REALTIME, clockGettime } from "../../../native/linux/clock.ts";
 import { POLLERR, POLLHUP, poll } from "../../../native/linux/poll.ts";
 import { exit } from "../../../native/linux/process.ts";
-import { nearest } from "../../common/command-line/help.ts";
+import { nearest } from "../../common/command-line/nearest.ts";
 import { print, warn } from "../../common/command-line/tool.ts";
 import { UsageError } from "../../common/errors.ts";
 import { findLayout } from "../group/layout.ts";
@@ -70,10 +70,7 @@ export function watch(line: { options: WatchOptions; operands: string[] }) {
 function announce(group: Group, sources: Source[]) {
 	const names = sources.filter(({ name, fd }) => name !== "" && fd !== undefined).map(({ name }) => name);
 	const looked = sources.filter(({ name, fd }) => name !== "" && fd === undefined).map(({ name }) => name);
-	warn(
-		"tscgctl",
-		`watching ${[shownName(group), names.join(" ")].join(": ")}${looked.length > 0 ? `; every half second: ${looked.join(" ")}` : ""}`,
-	);
+	warn(`watching ${[shownName(group), names.join(" ")].join(": ")}${looked.length > 0 ? `; every half second: ${looked.join(" ")}` : ""}`);
 }
 
 function tell(group: Group, { event, ...facts }: Happening, asJson: boolean) {

@@ -1,7 +1,7 @@
-/** What the option tables look like to people and shells: --help, man page, completion. Loaded when one is asked for. */
-import { UsageError } from "../errors.ts";
+/** What the option tables look like to people: --help and the man page. Loaded when one is asked for. */
+import { type Command, commonOptions, type Tool } from "./command.ts";
+import { declaredHelp, type Section } from "./declared.ts";
 import type { Option } from "./options.ts";
-import { type Command, commonOptions, type Tool } from "./tool.ts";
 
 const WIDTH = 80;
 
@@ -35,7 +35,7 @@ function columns(rows: [string, string][], indent = 1): string {
 		else out += `${head.padEnd(indent + left + 2)}${lines[0]}\n`;
 		for (const line of lines.slice(1)) out += `${" ".repeat(indent + left + 2)}${line}\n`;
 	}
-	return out;
+	return out.trimEnd();
 }
 
 function usageLine(tool: Tool, verb: Command): string {
@@ -54,50 +54,29 @@ function groups(table: readonly Option[]): [string, Option[]][] {
 	return found;
 }
 
-/** `--help`: one screen. */
+/** `--help`: one screen. cac says which sections there are, and we lay them out: options by their headings, in 80 columns. */
 export function helpText(tool: Tool, verb: Command): string {
 	const isTop = verb.name === "";
-	const verbs = tool.commands.filter((c) => c.name !== "");
-	let out = `Usage: ${usageLine(tool, verb)}\n`;
-	if (isTop && verbs.length > 0 && tool.commands.some((c) => c.name === "")) out += `       ${tool.name} COMMAND ...\n`;
-	out += `${wrap(isTop ? tool.summary : verb.summary, WIDTH).join("\n")}\n`;
-	if (isTop && verbs.length > 0) out += `\nCommands:\n${columns(verbs.filter((c) => !c.rare).map((c) => [c.name, c.summary]))}`;
 	const table = [...verb.options, ...commonOptions(tool, verb)];
-	for (const [heading, list] of groups(table.filter((o) => !o.rare)))
-		out += `\n${heading}:\n${columns(list.map((o) => [optionName(o), o.help]))}`;
-	const examples = isTop ? tool.examples : (verb.examples ?? []);
-	if (examples.length > 0)
-		out += `\nExamples:\n${examples.map(([line, what]) => ` ${line}\n     ${wrap(what, WIDTH - 5).join("\n     ")}\n`).join("")}`;
-	const more = table.some((o) => o.rare) ? `\n\`${tool.name} man\` shows the rarer options as well.\n` : "";
-	return out + more;
+	const verbs = tool.commands.filter(({ name, rare }) => name !== "" && !rare);
+	const usage = [`Usage: ${usageLine(tool, verb)}`];
+	if (isTop && verbs.length > 0 && tool.commands.some(({ name }) => name === "")) usage.push(`       ${tool.name} COMMAND ...`);
+	const sections: Record<string, () => Section[]> = {
+		Usage: () => [{ body: [...usage, ...wrap(isTop ? tool.summary : verb.summary, WIDTH)].join("\n") }],
+		Commands: () => (verbs.length === 0 ? [] : [{ title: "Commands", body: columns(verbs.map(({ name, summary }) => [name, summary])) }]),
+		Options: () =>
+			groups(table.filter(({ rare }) => !rare)).map(([title, list]) => ({
+				title,
+				body: columns(list.map((o) => [optionName(o), o.help])),
+			})),
+		Examples: () => [{ title: "Examples", body: examplesText(isTop ? tool.examples : (verb.examples ?? [])) }],
+	};
+	const more = table.some(({ rare }) => rare) ? `\n\`${tool.name} man\` shows the rarer options as well.\n` : "";
+	return declaredHelp(tool, verb, ({ title = "" }) => sections[title]?.() ?? []) + more;
 }
 
-/** Where the rest is: the line under an error of usage. */
-export function usageHint(tool: string, verb: Command | undefined): string {
-	return `try '${[tool, verb?.name, "--help"].filter(Boolean).join(" ")}'`;
-}
-
-/** The hint with the nearest of the known names, or undefined if none is near. */
-export function nearest(text: string, known: string[]): string | undefined {
-	let best: string | undefined;
-	let least = Math.max(2, Math.floor(text.replace(/^-+/, "").length / 3)) + 1;
-	for (const name of known) {
-		const d = name === "" ? Infinity : distance(text, name);
-		if (d < least) [best, least] = [name, d];
-	}
-	return best && `did you mean '${best}'?`;
-}
-
-/** Levenshtein's distance. */
-function distance(a: string, b: string): number {
-	let row = [...Array(b.length + 1).keys()];
-	for (let i = 1; i <= a.length; i++) {
-		const next = [i];
-		for (let j = 1; j <= b.length; j++)
-			next.push(Math.min((row[j] as number) + 1, (next[j - 1] as number) + 1, (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1)));
-		row = next;
-	}
-	return row[b.length] as number;
+function examplesText(examples: [string, string][]): string {
+	return examples.map(([line, what]) => ` ${line}\n     ${wrap(what, WIDTH - 5).join("\n     ")}`).join("\n");
 }
 
 /** Text for roff: backslashes and dashes kept, a dot or quote at the start of a line no request. */
@@ -106,6 +85,11 @@ function roff(text: string): string {
 		.replace(/\\/g, "\\e")
 		.replace(/-/g, "\\-")
 		.replace(/^([.'])/gm, "\\&$1");
+}
+
+/** Whether a command of the tool ends with one of the usual statuses: a peer's may stand in its place. */
+function isUsed(tool: Tool, status: string): boolean {
+	return status !== "2" || tool.commands.some(({ usageStatus }) => (usageStatus ?? 2) === 2);
 }
 
 /** A man page, section 1 (man 7 man). */
@@ -128,90 +112,15 @@ export function manPage(tool: Tool): string {
 		for (const [line, what] of verb.examples ?? []) out.push(".PP", ".EX", roff(line), ".EE", roff(what));
 	}
 	out.push(".SH EXIT STATUS");
-	const statuses: [string, string][] = [
+	const own = tool.statuses ?? [];
+	const usual: [string, string][] = [
 		["0", "It is done."],
 		["1", "It failed."],
 		["2", "The command line is wrong."],
-		...(tool.statuses ?? []),
 	];
+	const statuses = [...usual.filter(([status]) => isUsed(tool, status) && !own.some(([other]) => other === status)), ...own];
 	for (const [status, what] of statuses) out.push(".TP", `.B ${status}`, roff(what));
 	out.push(".SH EXAMPLES");
 	for (const [line, what] of tool.examples) out.push(".PP", ".EX", roff(line), ".EE", roff(what));
 	return `${out.join("\n")}\n`;
-}
-
-/** The words that can stand after each verb ("" for none), for the completions. */
-function words(tool: Tool): [string, Option[]][] {
-	return tool.commands.map((verb) => [verb.name, [...verb.options, ...commonOptions(tool, verb)]]);
-}
-
-/** The words that can come first. */
-function firstWords(verbs: string[]): string[] {
-	return [...new Set(verbs.map((name) => name.split(" ")[0] as string))];
-}
-
-/** A completion script for bash, zsh or fish. */
-export function completion(tool: Tool, shell: string): string {
-	const verbs = tool.commands.map((c) => c.name).filter((name) => name !== "");
-	const top = [...firstWords(verbs), "man", "completion"].join(" ");
-	/* Verbs of two words before those of one: a pattern matches the first words of the line. */
-	const pattern = (verb: string) => (verb === "" ? "*" : `"${verb} "*`);
-	const second = firstWords(verbs.filter((name) => name.includes(" "))).map(
-		(subject) => [subject, verbs.filter((name) => name.startsWith(`${subject} `)).map((name) => name.slice(subject.length + 1))] as const,
-	);
-	const longs = (list: Option[]) => list.map((o) => `--${o.long}`).join(" ");
-	if (shell === "bash") {
-		const cases = words(tool).map(([verb, list]) => `\t\t${pattern(verb)}) words="${longs(list)}${verb === "" ? ` ${top}` : ""}" ;;`);
-		if (!tool.commands.some((c) => c.name === "")) cases.push(`\t\t*) words="${top} --trace --help --version" ;;`);
-		/* The pattern of the verb that has no name matches all, so it comes last. */
-		cases.sort((a, b) => Number(a.includes("\t\t*)")) - Number(b.includes("\t\t*)")));
-		return `_${tool.name}() {
-	local cur=\${COMP_WORDS[COMP_CWORD]} words
-	case "\${COMP_WORDS[1]} \${COMP_WORDS[2]} " in
-${cases.join("\n")}
-	esac
-	[ "$COMP_CWORD" -eq 1 ] && words="$words ${top}"
-${second.map(([subject, names]) => `\t[ "$COMP_CWORD" -eq 2 ] && [ "\${COMP_WORDS[1]}" = ${subject} ] && mapfile -t COMPREPLY < <(compgen -W "${names.join(" ")}" -- "$cur") && return\n`).join("")}	case $cur in
-		-*) mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur") ;;
-		*) if [ "$COMP_CWORD" -eq 1 ]; then mapfile -t COMPREPLY < <(compgen -c -W "${top}" -- "$cur"); else mapfile -t COMPREPLY < <(compgen -f -- "$cur"); fi ;;
-	esac
-}
-complete -o filenames -F _${tool.name} ${tool.name}
-`;
-	}
-	const quote = (text: string) => text.replace(/'/g, "'\\''");
-	if (shell === "zsh") {
-		const spec = (o: Option) => {
-			const about = `[${quote(o.help).replace(/[[\]:]/g, "\\$&")}]`;
-			const value = o.value === undefined ? "" : `${o.optional ? "::" : ":"}${o.value.replace(/[:[\]]/g, " ")}:_files`;
-			return `'--${o.long}${o.value === undefined ? "" : o.optional ? "=-" : "="}${about}${value}'`;
-		};
-		const cases = words(tool).map(([verb, list]) => `\t${pattern(verb)}) _arguments ${list.map(spec).join(" ")} '*::arg:_normal' ;;`);
-		cases.sort((a, b) => Number(a.startsWith("\t*)")) - Number(b.startsWith("\t*)")));
-		return `#compdef ${tool.name}
-local -a verbs
-verbs=(${tool.commands
-			.filter((c) => c.name !== "" && !c.name.includes(" "))
-			.map((c) => `'${c.name}:${quote(c.summary).replace(/:/g, "\\:")}'`)
-			.concat(second.map(([subject, names]) => `'${subject}:${names.join(", ")}'`))
-			.join(" ")} 'man:print the man page' 'completion:print a completion script')
-if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then _describe command verbs; fi
-${second.map(([subject, names]) => `if (( CURRENT == 3 )) && [[ $words[2] == ${subject} ]]; then compadd ${names.join(" ")}; fi\n`).join("")}case "$words[2] $words[3] " in
-${cases.join("\n")}
-esac
-`;
-	}
-	if (shell === "fish") {
-		let out = `complete -c ${tool.name} -n __fish_use_subcommand -a '${top}'\n`;
-		for (const [subject, names] of second)
-			out += `complete -c ${tool.name} -n '__fish_seen_subcommand_from ${subject}' -a '${names.join(" ")}'\n`;
-		for (const [verb, list] of words(tool)) {
-			const seen = verb.split(" ").map((word) => `__fish_seen_subcommand_from ${word}`);
-			const when = verb === "" ? "__fish_use_subcommand" : seen.join("; and ");
-			for (const o of list)
-				out += `complete -c ${tool.name} -n '${when}' -l ${o.long}${o.short ? ` -s ${o.short}` : ""}${o.value !== undefined && !o.optional ? " -r" : ""} -d '${quote(o.help)}'\n`;
-		}
-		return out;
-	}
-	throw new UsageError(`completion: "${shell}" is not bash, zsh or fish`);
 }

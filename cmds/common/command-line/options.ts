@@ -4,7 +4,6 @@
  * One declaration feeds the parser, `--help`, the man page and the shell completion (help.ts).
  */
 import { show, UsageError } from "../errors.ts";
-import { readValues } from "./values.ts";
 
 export interface Option {
 	/** The long name, without dashes. */
@@ -87,7 +86,7 @@ export class UnknownOption extends UsageError {
 }
 
 /** An option as it stands on the command line: its declaration, how it was written, and its value's text. */
-export interface Written {
+interface Written {
 	option: Option;
 	as: string;
 	text: string | undefined;
@@ -146,21 +145,14 @@ export function camel(long: string): string {
 	return long.indexOf("-") < 0 ? long : long.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/**
- * Reads a command line. cac is told of the options that occur with a value, no more: declaring a whole table, or each
- * flag, took longer than all the rest of a short run.
- */
+/** Reads a command line. */
 export function parse<T extends readonly Option[]>(argv: string[], table: T, stopAtOperand: boolean | number): CommandLine<T> {
 	const { written, operands } = cut(argv, table, stopAtOperand);
 	const ordered: { long: string; value: unknown }[] = [];
 	const values: Record<string, unknown> = {};
-	const valued = written.filter(({ text }) => text !== undefined);
-	const read = valued.length > 0 ? readValues(valued) : {};
 	for (const { option, as, text } of written) {
 		const key = camel(option.long);
-		/* The n-th time that an option is written with a value has the n-th of its values; without `repeat` the last one counts. */
-		const raw = text === undefined ? undefined : (read[key]?.shift() as string);
-		const value = raw === undefined ? true : option.parse ? option.parse(raw, as) : raw;
+		const value = text === undefined ? true : option.parse ? option.parse(text, as) : text;
 		ordered.push({ long: option.long, value });
 		if (option.repeat) values[key] = [...((values[key] as unknown[] | undefined) ?? []), value];
 		else values[key] = value;

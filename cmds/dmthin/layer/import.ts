@@ -116,7 +116,7 @@ function importLayer(pool: PoolRecord, parent: Volume, name: string, fd: number,
 					const plain = decompress(fd);
 					extract(openSource(plain.output), root, {
 						...changes(),
-						warn: (text) => warn("tsdmthin", text),
+						warn: (text) => warn(text),
 						progress: (at) => progress.at(at),
 					});
 					plain.finish();

@@ -157,8 +157,8 @@ export function showStatus(operands: string[], options: { json?: true }) {
 	const status = facts.active ? poolStatusIfActive(pool) : undefined;
 	const trouble = status && poolTrouble(pool, status);
 	if (trouble) {
-		warn("tsdmthin", trouble.what);
-		warn("tsdmthin", `hint: ${trouble.remedy}`);
+		warn(trouble.what);
+		warn(`hint: ${trouble.remedy}`);
 	}
 }
 

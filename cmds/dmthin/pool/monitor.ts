@@ -60,14 +60,14 @@ function look(pool: PoolRecord, said: Map<string, string>) {
 				`${what} ${pool.name}`,
 				percent >= WARN_AT ? `${pool.name}: ${what} is ${percent}% full (${used} of ${total} blocks)` : "",
 				said,
-				(text) => warn("tsdmthin", `warning: ${text.trim()}`),
+				(text) => warn(`warning: ${text.trim()}`),
 			);
 		}
-		tell(`trouble ${pool.name}`, trouble ? `${trouble.what}: ${trouble.remedy}` : "", said, (text) => warn("tsdmthin", text.trim()));
+		tell(`trouble ${pool.name}`, trouble ? `${trouble.what}: ${trouble.remedy}` : "", said, (text) => warn(text.trim()));
 		for (const name of clearDeleted(pool)) print(`${pool.name}: ${name} is removed\n`);
 	} catch (error) {
 		if (!(error instanceof ToolError || error instanceof SysError)) throw error;
-		tell(`error ${pool.name}`, error.message, said, (text) => warn("tsdmthin", text.trim()));
+		tell(`error ${pool.name}`, error.message, said, (text) => warn(text.trim()));
 	}
 }
 

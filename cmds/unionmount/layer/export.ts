@@ -33,7 +33,7 @@ const whiteout = (path: string): WriteEntry => ({
 /** How a layer's files are packed: overlay's own attributes stay behind, what hides becomes a file. */
 export function layerOptions(layout: Layout): ArchiveOptions {
 	return {
-		warn: (text) => warn("tsunionmount", text),
+		warn: (text) => warn(text),
 		xattr: (name) => (isOverlayXattr(name) ? undefined : name),
 		within: (folder) => (layout === "overlay2" && opaqueOf(folder.xattrs) === "y" ? [whiteout(folder.path + OPAQUE)] : []),
 		entry(entry, folder, name, stat) {
@@ -42,7 +42,7 @@ export function layerOptions(layout: Layout): ArchiveOptions {
 			if (entry.type === "0" && stat.size === 0 && opaqueOf(folder.xattrs) === "x")
 				if (hasWhiteoutXattr(xattrsOf(`/proc/self/fd/${folder.fd}/${name}`))) return whiteout(folder.path + PREFIX + name);
 			if (!name.startsWith(PREFIX)) return entry;
-			warn("tsunionmount", `${folder.path}${name}: is left out: in an archive it would hide a file`);
+			warn(`${folder.path}${name}: is left out: in an archive it would hide a file`);
 			return undefined;
 		},
 	};
@@ -76,7 +76,7 @@ export function openMerged(layer: LayerFacts): number {
 export function exportMerged(layer: LayerFacts, output: number, progress?: Progress) {
 	const root = openMerged(layer);
 	try {
-		archive(root, output, { warn: (text) => warn("tsunionmount", text), progress: (position) => progress?.at(position) });
+		archive(root, output, { warn: (text) => warn(text), progress: (position) => progress?.at(position) });
 	} finally {
 		close(root);
 		progress?.end();
@@ -93,7 +93,7 @@ function startExport(layer: LayerFacts): { output: number; finish(): void } {
 			exportLayer(layer, writer);
 			exit(0);
 		} catch (error) {
-			warn("tsunionmount", error instanceof Error ? error.message : "failed");
+			warn(error instanceof Error ? error.message : "failed");
 			exit(1);
 		}
 	}
@@ -165,7 +165,7 @@ export function squashLayer(layer: LayerFacts, onto: string | undefined, id: str
 			const done = extract(openSource(packed.output), draft.diff, {
 				...squashHooks(store, onto !== undefined),
 				maxStored: Math.floor(freeSpace(draft.diff) * 0.95),
-				warn: (text) => warn("tsunionmount", text),
+				warn: (text) => warn(text),
 			});
 			packed.finish();
 			totals.size += done.size;

@@ -119,7 +119,7 @@ export function importLayer(store: Store, fd: number, options: ImportOptions): L
 			/* A full disk is everybody's trouble. */
 			maxStored: Math.floor(freeSpace(draft.diff) * 0.95),
 			...(parent !== undefined && { implied: (path: string) => impliedFrom(openBelow(parent), path) }),
-			warn: (text) => warn("tsunionmount", text),
+			warn: (text) => warn(text),
 			progress: (position) => progress?.at(position),
 		});
 		removeTree(draft.diff, ".wh..wh.plnk");

@@ -50,7 +50,7 @@ function join(joined: Joined[]) {
  * `mask` is the signal mask that the program is to have.
  */
 export function begin(plan: Plan, stdio: (number | undefined)[], mask: Uint8Array): Box {
-	const filter = plan.seccomp === undefined ? undefined : filterSource(plan.seccomp, (line) => warn("tsunshare", line));
+	const filter = plan.seccomp === undefined ? undefined : filterSource(plan.seccomp, (line) => warn(line));
 	const cgroups = plan.cgroups.length > 0 ? openCgroups(plan.cgroups) : undefined;
 	join(plan.joined);
 	const go = pipe();

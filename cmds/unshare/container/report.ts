@@ -4,6 +4,7 @@ import { SysError } from "../../../native/linux/syscall.ts";
 import { hintFor } from "../../common/command-line/hints.ts";
 import { ToolError, UsageError } from "../../common/errors.ts";
 import type { Failure } from "../../common/sandbox-state.ts";
+import { unshareHint } from "../hints.ts";
 
 /** All is set up: the namespaces that were made, and the descriptor of the terminal's master. */
 export interface Ready {
@@ -24,7 +25,7 @@ const EXIT_USAGE = 2;
 export function describe(error: unknown): Failure {
 	if (error instanceof UsageError) return { message: error.message, hint: error.hint ?? "try 'tsunshare --help'", status: EXIT_USAGE };
 	if (error instanceof ToolError) return failure(error.message, error.hint, error.status);
-	if (error instanceof SysError) return failure(error.message, mountHint(error) ?? hintFor(error));
+	if (error instanceof SysError) return failure(error.message, mountHint(error) ?? unshareHint(error) ?? hintFor(error));
 	/* A bug: it is shown where it happened. */
 	throw error;
 }

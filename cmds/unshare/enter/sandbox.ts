@@ -136,7 +136,7 @@ function findOut(target: Entered, options: EnterOptions): Found {
 	const record = id === undefined ? undefined : readRecordIfAny(id);
 	const joinsUsers = namespacesToJoin({}, target, true).some(({ kind }) => kind.flag === CLONE_NEWUSER);
 	const possessions = possessionsOf(target, joinsUsers);
-	if (!record && possessions.isFiltered) warn("tsunshare", "enter: the target has a seccomp filter, which this program does not get");
+	if (!record && possessions.isFiltered) warn("enter: the target has a seccomp filter, which this program does not get");
 	return {
 		record,
 		possessions,

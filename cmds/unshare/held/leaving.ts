@@ -51,7 +51,7 @@ function run(path: string, tool: string, id: string) {
 		dup2(none, 1);
 		execve(path, [tool, "leave", id], environ());
 	} catch (error) {
-		if (error instanceof SysError) warn("tsunshare", error.message);
+		if (error instanceof SysError) warn(error.message);
 		exit(1);
 	}
 }

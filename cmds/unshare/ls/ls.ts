@@ -2,7 +2,7 @@
 
 import { NAMESPACES } from "../../../native/linux/namespace.ts";
 import { exists } from "../../../native/linux/stat.ts";
-import { nearest } from "../../common/command-line/help.ts";
+import { nearest } from "../../common/command-line/nearest.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
 import { json, type Column as TableColumn, table } from "../../common/table.ts";

@@ -16,7 +16,7 @@ import { actionWords, callName, isAllowed } from "./words.ts";
 export function checkVerb(operands: string[], options: SubjectOptions & { arch?: string; steps?: true }) {
 	const [file, call, ...rest] = operands;
 	const subject = readSubject(file, options);
-	for (const warning of subject.warnings) warn("tsunshare", warning);
+	for (const warning of subject.warnings) warn(warning);
 	if (call === undefined) {
 		const architectures = subject.policy ? `, ${subject.policy.architectures.join(", ")}` : "";
 		return print(

@@ -10,7 +10,7 @@ export function compileVerb(operands: string[], options: SubjectOptions & { outp
 	if (operands.length > 1) throw new UsageError(`compile: one FILE at a time, not ${operands.length}`);
 	if (options.output === "") throw new UsageError("--output: the name is empty");
 	const { program, warnings } = readSubject(operands[0], options);
-	for (const warning of warnings) warn("tsunshare", warning);
+	for (const warning of warnings) warn(warning);
 	if (options.output === undefined) return print(listing(program));
 	const fd = open(options.output, O_WRONLY | O_CREAT | O_TRUNC, 0o644);
 	write(fd, programBytes(programWords(program)));

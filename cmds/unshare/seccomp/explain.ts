@@ -27,7 +27,7 @@ export function explainVerb(operands: string[], options: SubjectOptions & { arch
 	if (unknown !== undefined) throw new UsageError(`${show(unknown)}: there is no such system call`);
 	const named = options.arch === undefined && calls.length > 0 ? architecturesOf(subject) : [readArchitecture(options.arch)];
 	const all = named.flatMap((architecture) => explain(subject, architecture, calls));
-	for (const warning of subject.warnings) warn("tsunshare", warning);
+	for (const warning of subject.warnings) warn(warning);
 	if (options.json) return print(json(all));
 	if (calls.length === 0) return print(groups(all));
 	print(

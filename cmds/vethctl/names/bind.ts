@@ -44,7 +44,7 @@ function bindOne(root: number, name: string, tree: number) {
 	try {
 		const place = openPlace(root, `etc/${name}`);
 		try {
-			if ((stat("", place).mode & S_IFMT) !== S_IFREG) return warn("tsvethctl", `/etc/${name} of the sandbox is no file: left as it is`);
+			if ((stat("", place).mode & S_IFMT) !== S_IFREG) return warn(`/etc/${name} of the sandbox is no file: left as it is`);
 			moveMount(tree, place, `/etc/${name}`);
 		} finally {
 			close(place);
@@ -52,7 +52,7 @@ function bindOne(root: number, name: string, tree: number) {
 	} catch (error) {
 		if (!(error instanceof SysError)) throw error;
 		/* A root without /etc, or that cannot be written to: its program will do without. */
-		if (error.errno !== ENOENT) warn("tsvethctl", `/etc/${name} of the sandbox: ${error.message}`);
+		if (error.errno !== ENOENT) warn(`/etc/${name} of the sandbox: ${error.message}`);
 	}
 }
 

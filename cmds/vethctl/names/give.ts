@@ -37,7 +37,6 @@ export function giveNames(endpoint: Endpoint, network: Network, target: Target, 
 	const { text, leftOut } = resolvText(hostResolv(), options);
 	for (const address of leftOut)
 		warn(
-			"tsvethctl",
 			`/etc/resolv.conf: ${address} is of this machine alone: left out of ${record.id}'s${text.includes("nameserver") ? "" : ", which has no resolver now (--dns)"}`,
 		);
 	if (isDryRun()) return named;

@@ -122,7 +122,7 @@ export function monitor({ options, operands }: { options: { netns?: string; json
 				for (const message of receive(netlink)) tell(message, wanted, options.json === true);
 			} catch (error) {
 				if (!isErrno(error, ENOBUFS)) throw error;
-				warn("tsvethctl", "monitor: more has changed than could be told: some of it is lost");
+				warn("monitor: more has changed than could be told: some of it is lost");
 			}
 		}
 	} finally {

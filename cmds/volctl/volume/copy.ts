@@ -63,7 +63,7 @@ export function backup({ operands }: { operands: string[] }) {
 	if (name === undefined || more.length > 0) throw new UsageError("backup: needs one NAME");
 	const volume = volumeOf(name);
 	if (isTerminal(1)) fail("backup: standard output is a terminal", `tsvolctl backup ${name} > ${name}.tar`);
-	withData(volume, (fd) => archive(fd, 1, { warn: (text) => warn("tsvolctl", text) }));
+	withData(volume, (fd) => archive(fd, 1, { warn: (text) => warn(text) }));
 }
 
 /** Unpacks a tar archive from standard input into a volume, which is made if need be; one that holds something only by force. */
@@ -77,7 +77,7 @@ export function restore({ options, operands }: { options: { force?: true }; oper
 		withData(volume, (fd) => {
 			if (!options.force && !isEmpty(fd)) fail(`${name}: the volume is not empty`, "--force unpacks over what it holds");
 			umask(0);
-			extract(openSource(0), fd, { warn: (text) => warn("tsvolctl", text) });
+			extract(openSource(0), fd, { warn: (text) => warn(text) });
 		});
 	} catch (error) {
 		if (!there) removeUnused(volume);

@@ -38,7 +38,7 @@ export function prune({ options, operands }: { options: PruneOptions; operands: 
 		} catch (error) {
 			/* Somebody has begun to use it meanwhile, or it is gone. */
 			if (!(error instanceof ToolError)) throw error;
-			warn("tsvolctl", error.message);
+			warn(error.message);
 		}
 	}
 	if (removed.length > 0) print(`Deleted Volumes:\n${removed.join("\n")}\n\n`);

@@ -1,7 +1,6 @@
 /**
- * What the dependencies call and the engine (ES2020) lacks, no more than they use of it.
- *
- * cac 7: Array.prototype.at, String.prototype.replaceAll, EventTarget, CustomEvent.
+ * What cac 7 calls and the engine (ES2020, no web interfaces) lacks, no more than it uses of it: Array.prototype.at,
+ * String.prototype.replaceAll, EventTarget, CustomEvent, console.info.
  */
 
 type Listener = (event: { type: string }) => void;
@@ -46,3 +45,5 @@ define(
 		}
 	},
 );
+
+define(globalThis, "console", { info() {} });
