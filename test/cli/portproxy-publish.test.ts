@@ -37,7 +37,7 @@ async function world(t: Test): Promise<World> {
 		for (const name of existsSync(join(run, "ports")) ? readdirSync(join(run, "ports")) : []) portproxy(["rm", name]);
 		rmSync(run, { recursive: true });
 	});
-	return { ...net, run, portproxy, proxies, ruleset: () => script(net.host, "nft list ruleset") };
+	return { ...net, record: (id) => net.record(id, run), run, portproxy, proxies, ruleset: () => script(net.host, "nft list ruleset") };
 }
 
 const leftovers = (run: string) =>
@@ -138,6 +138,22 @@ t.test("a port that is in use is refused by naming who has it, and nothing has c
 	const again = portproxy(["publish", "-t", String(container.pid), "--to", "172.30.0.2", "8090:80"]);
 	t.match(again.stderr, /a port is published already/);
 	t.same([ruleset(), portproxy(["ls"]).stdout], before);
+});
+
+t.test("a record that bears the id of another sandbox takes nothing from it", async (t) => {
+	const { lonely, record, portproxy, run } = await world(t);
+	portproxy(["publish", "8080:80"], record("web"));
+	const before = portproxy(["ls", "web", "--json"]).stdout;
+	const start = Number(script(lonely.pid, `sed 's/.*) //' /proc/${lonely.pid}/stat | cut -d' ' -f20`));
+	const forged = JSON.stringify({ tsbox: 1, id: "web", pid: lonely.pid, start, held: false });
+	t.equal(portproxy(["publish", "8081:80"], forged).status, 0);
+	t.equal(portproxy(["ls", "web", "--json"]).stdout, before);
+	t.same(
+		readdirSync(join(run, "ports"))
+			.filter((name) => !name.startsWith("."))
+			.sort(),
+		[String(lonely.pid), "web"].sort(),
+	);
 });
 
 t.test("a port that nobody names is chosen by the kernel, and the record says which", async (t) => {

@@ -1,6 +1,7 @@
 /** A small internet of network namespaces: a host with a bridge, containers, a neighbour, and servers that say who asked. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Test } from "tap";
 
 /** Answers each connection and each datagram with the client's address; keeps connections that begin with "stay". */
@@ -82,8 +83,8 @@ export interface Internet {
 	lonely: { pid: number; child: ChildProcess };
 	/** 192.0.2.2 and 2001:db8::2, beside the host's 192.0.2.1 and 2001:db8::1. */
 	neighbour: number;
-	/** A sandbox record of the container. */
-	record(id: string): string;
+	/** A sandbox record of the container, which the state in the folder `run` has, too. */
+	record(id: string, run?: string): string;
 }
 
 export const BRIDGE = "tsbr0";
@@ -115,10 +116,16 @@ export async function internet(t: Test): Promise<Internet> {
 		container,
 		lonely,
 		neighbour: neighbour.pid,
-		record: (id) =>
-			JSON.stringify({
+		record(id, run) {
+			const record = JSON.stringify({
 				...{ tsbox: 1, id, pid: container.pid, start: startOf(container.pid), held: false, other: "kept" },
 				network: { name: BRIDGE, bridge: BRIDGE, veth: "c0", address: "172.30.0.2/24", address6: "fd00:30::2/64" },
-			}),
+			});
+			if (run !== undefined) {
+				mkdirSync(join(run, "sandboxes", id), { recursive: true });
+				writeFileSync(join(run, "sandboxes", id, "record"), record);
+			}
+			return record;
+		},
 	};
 }

@@ -49,8 +49,8 @@ function natOf(options: PublishGiven): Nat {
 }
 
 function publishOf(target: Target, given: Spec[], options: PublishGiven) {
-	const { record, pid } = target;
-	const name = record?.id ?? String(pid);
+	const { record } = target;
+	const name = nameOf(target);
 	const nat = natOf(options);
 	const specs = options.all ? [...given, ...exposedPorts(target).map(parseSpec)] : given;
 	const destination = destinationOf(target, options.to ?? []);
@@ -82,6 +82,11 @@ function describe(published: Published) {
 		host: formatHost({ ...published, hostAddress: published.hostAddress || "0.0.0.0" }),
 		container: count === 1 ? port : formatRange(port, count),
 	};
+}
+
+/** A sandbox's id where the state says that this process is it: a record alone may bear anybody's. */
+function nameOf({ pid, record, isSandbox }: Target): string {
+	return record && isSandbox ? record.id : String(pid);
 }
 
 interface Opened {
@@ -143,7 +148,7 @@ function serve(
 		undo.push(() => void ask(control, { remove: ports, ports: old.ports }));
 		return;
 	}
-	/* One of another sandbox that has had the name, or whose proxy was killed. */
+	/* Of a sandbox that has had the name, or whose proxy was killed. */
 	if (old) putAway(name);
 	makePublicationFolder(name);
 	undo.push(() => removePublication(name));
