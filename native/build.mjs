@@ -11,6 +11,7 @@
  *
  * TSBOX_QUICKJS=FOLDER builds with the sources of another QuickJS, into build/VARIANT-FOLDER/bin.
  */
+
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
@@ -19,6 +20,7 @@ import * as esbuild from "esbuild";
 import { execa } from "execa";
 import { engine, isFresh } from "./engine.mjs";
 import * as ownParts from "./parts.mjs";
+import { buildScripts } from "./scripts.mjs";
 import { makeSeccompDefault } from "./seccomp-default.mjs";
 import { intrinsicsOf, split } from "./split.mjs";
 
@@ -148,6 +150,7 @@ try {
 	const made = engine(variant, flags.has("--glibc"), process.env.TSBOX_QUICKJS || undefined);
 	const [objects, compiler] = await Promise.all([made.objects(), made.bytecode(), makeSeccompDefault()]);
 	mkdirSync(made.bin, { recursive: true });
+	if (!flags.has("--tool")) buildScripts(made.bin);
 	for (const tool of await chooseTools(made)) await buildTool(tool, made, objects, compiler);
 } catch (error) {
 	console.error(error.message);

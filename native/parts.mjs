@@ -121,6 +121,8 @@ export const tools = {
 			"container/child",
 			"container/run",
 			"held/start",
+			"held/stop",
+			"held/deaf",
 			"seccomp/check",
 			"seccomp/compile",
 			"seccomp/explain",

@@ -15,7 +15,8 @@ const EXIT_NOT_FOUND = 127;
 
 /** The program's environment by --clear-env and --whitelist-env: what is named and set is kept. */
 export function keptEnvironment(options: { clearEnv?: true; whitelistEnv?: string }): string[] {
-	const all = environ();
+	/* What a start anew tells itself (container/own-binary.ts) is not the program's. */
+	const all = environ().filter((entry) => !entry.startsWith("TSBOX_OWN_FOLDER="));
 	if (options.whitelistEnv === undefined) return options.clearEnv ? [] : all;
 	const names = options.whitelistEnv.split(",");
 	return all.filter((entry) => names.includes(entry.slice(0, entry.indexOf("="))));

@@ -157,11 +157,14 @@ function checkPlan(plan: PlanRecord): PlanRecord {
 	return plan;
 }
 
+/** The status of a tool that runs a program and has not come to that. */
+const EXIT_NOT_STARTED = 125;
+
 /** The plan that descriptor `fd` gives, which is read to its end. */
 export function readPlanRecord(fd: string): PlanRecord {
 	if (!/^\d{1,7}$/.test(fd)) return notA("--record", fd, "a descriptor's number");
 	const [line, ...more] = inputLines(Number(fd));
-	if (line === undefined) return noRecord(Number(fd));
+	if (line === undefined) return noRecord(Number(fd), EXIT_NOT_STARTED);
 	const parsed = parseLine(line);
 	if (more.length > 0) fail("--record: more than one record: each sandbox has a tsunshare of its own");
 	if (typeof parsed === "number") return fail(`--record: ${parsed}: a PID, not a plan`);

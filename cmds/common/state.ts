@@ -64,7 +64,8 @@ export function writeState(path: string, text: string | Uint8Array, mode = 0o600
 	const fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
 	try {
 		write(fd, text);
-		fsync(fd);
+		/* What is lost with the machine's memory anyway need not be on a disk first. */
+		if (!path.startsWith(`${runFolder()}/`)) fsync(fd);
 		rename(temporary, path);
 	} catch (error) {
 		unlinkIfAny(temporary);

@@ -9,6 +9,7 @@ import { inspect } from "./held/inspect.ts";
 import { kill } from "./held/kill.ts";
 import { list } from "./held/list.ts";
 import { start } from "./held/start.ts";
+import { stop } from "./held/stop.ts";
 import { wait } from "./held/wait.ts";
 import { ls } from "./ls/ls.ts";
 import { lsOptions } from "./ls/options.ts";
@@ -95,6 +96,18 @@ export function verbs(): Command[] {
 			options: options([{ long: "signal", short: "s", value: "SIGNAL", help: "the signal (TERM)" }]),
 			run({ options, operands }) {
 				kill(operands, options);
+			},
+		}),
+		command({
+			name: "stop",
+			summary: "end sandboxes: the signal, a time of grace, then SIGKILL",
+			operands: "ID...",
+			options: options([
+				{ long: "time", short: "t", value: "TIME", help: "the time of grace (10s)" },
+				{ long: "signal", short: "s", value: "SIGNAL", help: "the signal (TERM); what a PID 1 would not get becomes KILL" },
+			]),
+			run({ options, operands }) {
+				stop(operands, options);
 			},
 		}),
 		command({

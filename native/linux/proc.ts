@@ -1,5 +1,6 @@
 /** What /proc tells of processes: man 5 proc. All answers are undefined for a process that is gone. */
 import { readdir, readFileIfAny } from "./fd.ts";
+import { SYS_rt_sigtimedwait } from "./nr.ts";
 import { readlinkIfAny } from "./stat.ts";
 import { SysError } from "./syscall.ts";
 
@@ -67,12 +68,11 @@ export function executable(pid: number | "self"): string | undefined {
 	return readlinkIfAny(`/proc/${pid}/exe`);
 }
 
-/** The number of the system call that a process sleeps in, or -1 where it is in none; undefined where we may not see it. */
-export function currentSyscall(pid: number): number | undefined {
+/** Whether a process sleeps in sigtimedwait(2), which takes signals without a handler; undefined where we may not see it. */
+export function isWaitingForSignals(pid: number): boolean | undefined {
 	try {
 		const text = readFileIfAny(`/proc/${pid}/syscall`);
-		if (!text) return undefined;
-		return text.startsWith("running") ? -1 : Number.parseInt(text, 10);
+		return text ? Number.parseInt(text, 10) === SYS_rt_sigtimedwait : undefined;
 	} catch (error) {
 		if (error instanceof SysError) return undefined;
 		throw error;

@@ -199,14 +199,11 @@ t.test("a program that ignores a signal goes on", async (t) => {
 	t.match(await ended, { status: 3, stdout: "runs\non\n" });
 });
 
-t.test("a script that is killed leaves nothing that gc does not clear", async (t) => {
+t.test("a script that is killed with what it runs leaves nothing that gc does not clear", async (t) => {
 	const name = unique();
 	const { pid } = await start(["--init", "--name", name, "--rootfs", busyboxTar(), "sh", "-c", "echo runs; exec sleep 1000"]);
 	process.kill(-pid, "SIGKILL");
 	t.ok(existsSync(join(env.TSBOX_DATA, "containers", name, "rootfs")));
-	t.not(markedProcesses().length, 0, "the container survives the script");
-	t.same((await container(["gc"])).stdout, "", "which gc respects");
-	await container(["kill", "-s", "KILL", name]);
 	await until(() => markedProcesses().length === 0);
 	await until(async () => (await container(["gc"])).exitCode === 0 && leftovers().length === 0);
 	t.same(cgroups(name), []);

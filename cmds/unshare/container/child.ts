@@ -35,6 +35,7 @@ import { strerror } from "../../../native/linux/strerror.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";
 import { setControllingTerminal } from "../../../native/linux/terminal.ts";
 import { fail, show } from "../../common/errors.ts";
+import { openOrMake } from "../../common/inside-root.ts";
 import { closeAllBut, execute, refuseMagicLink } from "../../common/program.ts";
 import { writeOwnIdMaps, writeSetgroups } from "../idmap.ts";
 import { isOutsideOfRoot, leaveKeyring } from "../inside.ts";
@@ -131,6 +132,8 @@ function setUp(plan: Plan, birth: Birth): { program: Program; ns: Record<string,
 	const terminal = plan.tty ? makeTerminal(root, dev, identity.uid) : undefined;
 	if (plan.noDevices) setAttributes(root, MOUNT_ATTR_NODEV, { recursive: false });
 	for (const command of plan.setup) runSetup(command, plan, birth);
+	/* docker makes the working folder where it is not there; who made the plan asks for what docker does. */
+	if (plan.record && plan.cwd !== undefined && plan.rootfs !== undefined && !plan.readOnly) close(openOrMake(root, plan.cwd, "folder"));
 	if (topStaysWritable) setAttributes(root, MOUNT_ATTR_RDONLY);
 	if (plan.rootfs !== undefined) changeRoot(root);
 

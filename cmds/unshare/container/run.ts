@@ -20,7 +20,9 @@ import {
 	SIG_DFL,
 	SIGCHLD,
 	SIGCONT,
+	SIGINT,
 	SIGKILL,
+	SIGQUIT,
 	SIGSTOP,
 	SIGTTIN,
 	SIGTTOU,
@@ -33,6 +35,7 @@ import {
 import { ToolError } from "../../common/errors.ts";
 import { endLike } from "../../common/program.ts";
 import { readPlanRecord } from "../../common/record.ts";
+import { effective } from "../held/deaf.ts";
 import { hold } from "../held/hold.ts";
 import { enroll, finish, makeRecord, revoke, writeRecord } from "../held/own.ts";
 import { protectOwnBinary } from "./own-binary.ts";
@@ -77,6 +80,8 @@ function dieWithParent() {
 function runInForeground(plan: Plan): never {
 	/* Those of job control stop us, as a job; the program is in a session of its own, and does not get them. */
 	const signals = sigsetAllBut([SIGTTIN, SIGTTOU]);
+	/* A shell without job control has what runs in its background ignore them; then they would not come to us either. */
+	if (plan.record) for (const signal of [SIGINT, SIGQUIT]) setDisposition(signal, SIG_DFL);
 	const mask = sigprocmask(SIG_BLOCK, signals);
 	const streams = openStreams(plan);
 	/* A sandbox with a name has a state, and its supervisor is this process. */
@@ -93,7 +98,7 @@ function runInForeground(plan: Plan): never {
 			box = undefined;
 			throw thrown(failure);
 		}
-		ended = attend(box, streams, signalfd(signals));
+		ended = attend(box, streams, signalfd(signals), own !== undefined);
 	} catch (error) {
 		if (box) destroy(box);
 		if (own) revoke(own);
@@ -106,9 +111,10 @@ function runInForeground(plan: Plan): never {
 /** The process that is attended, and the master of its terminal. */
 export type Attended = Pick<Box, "pid" | "pidfd" | "master">;
 
-/** Passes on the signals that come and what goes through the streams, until the program has ended. */
-export function attend(box: Attended, streams: Streams, signals: number): Ended {
+/** Passes on the signals that come (with `endsDeaf`, one that asks a PID 1 in vain to end becomes SIGKILL) and what goes through the streams, until the program has ended. */
+export function attend(box: Attended, streams: Streams, signals: number, endsDeaf = false): Ended {
 	const relay: Relay | undefined = box.master === undefined ? startCarrying(streams) : startRelay(box.master, 0, 1);
+	let replaced: number | undefined;
 	try {
 		for (;;) {
 			const [signalReady, ...ready] = poll([{ fd: signals, events: POLLIN }, ...(relay?.wanted() ?? [])]);
@@ -116,10 +122,15 @@ export function attend(box: Attended, streams: Streams, signals: number): Ended 
 			if (signalReady === 0) continue;
 			for (let info = readSignal(signals); info; info = readSignal(signals)) {
 				if (info.signal === SIGWINCH && relay) relay.resize();
-				else if (info.signal !== SIGCHLD) pidfdSendSignal(box.pidfd, info.signal);
+				else if (info.signal !== SIGCHLD) {
+					const sent = endsDeaf ? effective(box.pid, info.signal) : info.signal;
+					if (sent !== info.signal) replaced = info.signal;
+					pidfdSendSignal(box.pidfd, sent);
+				}
 			}
 			const ended = reap(box);
-			if (ended) return ended;
+			/* The status is that of the signal that was asked for. */
+			if (ended) return replaced !== undefined && ended.signal && ended.code === SIGKILL ? { ...ended, code: replaced } : ended;
 		}
 	} finally {
 		relay?.finish();

@@ -2,17 +2,11 @@
 import { dup2, O_RDWR, open, readFileIfAny } from "../../../native/linux/fd.ts";
 import { environ, execve, exit, fork, wait } from "../../../native/linux/process.ts";
 import { SIG_SETMASK, sigprocmask, sigset } from "../../../native/linux/signal.ts";
-import { readlinkIfAny, unlinkIfAny } from "../../../native/linux/stat.ts";
+import { unlinkIfAny } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { warn } from "../../common/command-line/tool.ts";
 import { clear, killLeft, leavers, sandboxFolder, takeOver, withSandboxes } from "../../common/sandbox-state.ts";
 import { writeState } from "../../common/state.ts";
-
-/** The folder of the tools: that of our own file. */
-export function ownFolder(): string {
-	const own = readlinkIfAny("/proc/self/exe") ?? "";
-	return own.slice(0, own.lastIndexOf("/"));
-}
 
 /** Notes which tools have a part in a sandbox that is made from a plan, and where they are. */
 export function noteLeavers(folder: string, tools: string[], bin: string) {

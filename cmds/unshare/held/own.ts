@@ -5,9 +5,10 @@ import { type Ended, getpid } from "../../../native/linux/process.ts";
 import { fail } from "../../common/errors.ts";
 import { claim, discard, type Failure, leavers, now, type OwnRecord, type Status } from "../../common/sandbox-state.ts";
 import { writeState } from "../../common/state.ts";
+import { ownFolder } from "../container/own-binary.ts";
 import type { Box } from "../container/parent.ts";
 import type { Plan } from "../container/plan.ts";
-import { clearLeft, leaveAll, noteLeavers, ownFolder } from "./leaving.ts";
+import { clearLeft, leaveAll, noteLeavers } from "./leaving.ts";
 
 export interface Own {
 	id: string;

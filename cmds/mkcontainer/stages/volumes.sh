@@ -1,0 +1,57 @@
+# Binds and devices: what of the host is seen inside.
+
+# docker's -v binds what is mounted below SRC as well, and has `z` and `Z` for SELinux.
+add_volume() {
+	case $value in
+	*:*:*:*) bad_usage "--volume: $value: not SRC:DST[:OPT,...]" ;;
+	[!/.]*:/*) bad_usage "--volume: $value: SRC is not a path (/... or ./...)" ;;
+	?*:/*:*) words=,${value##*:} value=${value%:*} ;;
+	?*:/*) words='' ;;
+	*) bad_usage "--volume: $value: not SRC:DST[:OPT,...]" ;;
+	esac
+	case $words in ,z | ,Z) words='' ;; esac
+	add_make --bind "$value:rec$words"
+	add_place "${value#*:}"
+}
+
+# A place to mount on is made where it is not there; see check_places.
+add_place() {
+	places="$places
+$1"
+}
+
+# docker's --device SRC[:DST[:rwm]] is a bind of the node, and leave to use it.
+add_device() {
+	source=${1%%:*}
+	target=$source
+	access=rwm
+	case $1 in
+	*:*:*:*) bad_usage "--device: $1: not SRC[:DST[:rwm]]" ;;
+	*:*:*)
+		access=${1##*:}
+		target=${1#*:}
+		target=${target%:*}
+		;;
+	*:/*) target=${1#*:} ;;
+	*:*) access=${1#*:} ;;
+	esac
+	case $access in '' | *[!rwm]*) bad_usage "--device: $access: not made of r, w and m" ;; esac
+	[ -b "$source" ] || [ -c "$source" ] || fail "--device: $source: not a device"
+	add_make --bind "$source:$target"
+	add_place "$target"
+	add_limit --device "$source:$access"
+}
+
+# In the host's own root nothing is to be made.
+check_places() {
+	newline='
+'
+	IFS=$newline
+	set -f
+	for place in $places; do
+		case $place in /tmp/* | /run/* | /dev/*) continue ;; esac
+		[ -e "$place" ] || fail "$place: not there in the host's root, which is not to be changed" "choose a place in /tmp or /run, or give a --rootfs"
+	done
+	set +f
+	unset IFS
+}
