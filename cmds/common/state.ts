@@ -65,7 +65,7 @@ export function writeState(path: string, text: string | Uint8Array, mode = 0o600
 	try {
 		write(fd, text);
 		/* What is lost with the machine's memory anyway need not be on a disk first. */
-		if (!path.startsWith(`${runFolder()}/`)) fsync(fd);
+		if (!path.startsWith("/run/")) fsync(fd);
 		rename(temporary, path);
 	} catch (error) {
 		unlinkIfAny(temporary);
