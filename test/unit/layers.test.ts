@@ -17,7 +17,6 @@ const HOST_IN_CMDS: Record<string, string> = {
 
 /** Modules that know a call's number, until native/linux binds the call. */
 const NUMBERS_IN_CMDS: Record<string, string> = {
-	"cmds/unshare/held/kill.ts": "rt_sigtimedwait",
 	"cmds/unshare/ls/namespaces.ts": "openat, readlinkat",
 };
 
