@@ -90,6 +90,7 @@ export const tools = {
 			"store/transaction",
 			"table/change",
 			"table/info",
+			"table/kernel-says",
 			"table/show",
 			"table/tree",
 			"table/verbs",

@@ -7,6 +7,7 @@ import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { fail, show } from "../../common/errors.ts";
 import { dmData, dmMetadata, dmPool, dmVolume, type PoolRecord } from "../store/pool.ts";
 import { readVolumeIfAny } from "../store/volume.ts";
+import { kernelSays } from "../table/kernel-says.ts";
 import { addDevice, makeNode, removeDevice, removeQuietly, removeStaleNode } from "../udev/device.ts";
 import { holdersOf } from "../volume/holders.ts";
 import { closeBacking, openBacking, poolDevice, poolTable } from "./backing.ts";
@@ -33,7 +34,7 @@ export function activatePool(pool: PoolRecord, prepare?: (metadataPath: string) 
 		if (error instanceof SysError && error.call === "DM_TABLE_LOAD" && error.errno === EINVAL)
 			fail(
 				`${pool.name}: the kernel refuses the pool's table: ${error.message}`,
-				"the kernel's log (dmesg) says why; is dm-thin-pool there (`tsdmthin targets`), the metadata whole (`tsdmthin pool check`)?",
+				kernelSays("is dm-thin-pool there (`tsdmthin targets`), the metadata whole (`tsdmthin pool check`)? dmesg says more"),
 			);
 		throw error;
 	}

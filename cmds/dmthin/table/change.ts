@@ -25,6 +25,7 @@ import { fail, UsageError } from "../../common/errors.ts";
 import { addDevice, checkDeviceName, makeNode, makeNodes, removeDevice, renameDevice, resumeDevice } from "../udev/device.ts";
 import { holdersOf } from "../volume/holders.ts";
 import { type DeviceOptions, device, deviceName, readTable } from "./input.ts";
+import { kernelSays } from "./kernel-says.ts";
 
 export interface TableOptions extends DeviceOptions {
 	table?: string;
@@ -45,7 +46,7 @@ function loading<T>(work: () => T): T {
 	try {
 		return work();
 	} catch (error) {
-		if (error instanceof SysError && error.call === "DM_TABLE_LOAD" && error.errno === EINVAL) fail(error.message, refused);
+		if (error instanceof SysError && error.call === "DM_TABLE_LOAD" && error.errno === EINVAL) fail(error.message, kernelSays(refused));
 		throw error;
 	}
 }
@@ -151,7 +152,7 @@ export function message(operands: string[], options: TableOptions) {
 		if (answer !== undefined) print(`${answer}\n`);
 	} catch (error) {
 		if (error instanceof SysError && (error.errno === EINVAL || error.errno === EIO))
-			fail(error.message, "the kernel's log (dmesg) says why");
+			fail(error.message, kernelSays("the kernel's log (dmesg) says why"));
 		throw error;
 	}
 }
