@@ -80,7 +80,12 @@ t.test("a pool with less than --min-free takes no volume, of data or of metadata
 });
 
 t.test("a device's signature is read back, and a broken one is none", async (t) => {
-	const signature = { device: "0123", pool: { ...pool, devices: [{ path: "/dev/sdb", uuid: "0123", sectors: 1000 }] }, written: 7 };
+	const uuid = "0123456789abcdef".repeat(2);
+	const onDisk: PoolRecord = {
+		...{ ...pool, uuid, devices: [{ path: "/dev/sdb", uuid, sectors: 100_000 }] },
+		...{ data: [{ device: 0, start: 10_000, length: 128 }], metadata: [{ device: 0, start: 2048, length: 4096 }] },
+	};
+	const signature = { device: uuid, pool: onDisk, written: 7 };
 	const bytes = packSignature(signature);
 	t.same(parseSignature(bytes), signature);
 	for (const at of [0, 16, 20, 24, 70, bytes.length - 1]) {
@@ -90,6 +95,21 @@ t.test("a device's signature is read back, and a broken one is none", async (t) 
 	}
 	t.equal(parseSignature(bytes.subarray(0, bytes.length - 1)), undefined);
 	t.equal(parseSignature(new Uint8Array(4096)), undefined);
+	/* A stranger's disk, with a checksum that is right. */
+	const parse = (changed: object) => parseSignature(packSignature({ ...signature, pool: { ...onDisk, ...changed } as PoolRecord }));
+	t.same(parse({ loop: { data: "/etc/shadow", metadata: "/etc/passwd" }, more: 1 })?.pool, onDisk);
+	for (const changed of [
+		{ name: "../x" },
+		{ uuid: "x" },
+		{ devices: [] },
+		{ devices: [{ path: "/etc/passwd", uuid, sectors: 1 }] },
+		{ data: [{ device: 1, start: 10_000, length: 128 }] },
+		{ data: [{ device: 0, start: 0, length: 128 }] },
+		{ data: [{ device: 0, start: 10_000, length: "1 error" }] },
+		{ metadata: undefined },
+		{ block_size: "128" },
+	])
+		t.equal(parse(changed), undefined, JSON.stringify(changed));
 	t.equal(crc32(bytes), zlibCrc32(bytes));
 	t.equal(crc32(new Uint8Array([...Buffer.from("123456789")])), 0xcbf43926);
 });

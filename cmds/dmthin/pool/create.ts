@@ -1,10 +1,11 @@
 /** `pool create`: the devices or files are checked and prepared, then the pool is put together; all is undone if a step fails. */
 
 import { readAt, truncateFile, writeAt } from "../../../native/linux/blockdev.ts";
+import { geteuid } from "../../../native/linux/credential.ts";
 import { openControl } from "../../../native/linux/devmapper.ts";
 import { close, fsync, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, open } from "../../../native/linux/fd.ts";
 import { getrandom } from "../../../native/linux/process.ts";
-import { exists, mkdirAll, rename } from "../../../native/linux/stat.ts";
+import { exists, mkdirAll, rename, stat } from "../../../native/linux/stat.ts";
 import { dryRun, isDryRun } from "../../../native/linux/syscall.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
@@ -124,7 +125,12 @@ function planLoop(pool: PoolRecord, options: CreatePoolOptions): Sizes {
 }
 
 function makeLoopFiles(loop: { data: string; metadata: string }, sizes: Sizes) {
-	mkdirAll(loop.data.replace(/\/[^/]*$/, ""), 0o700);
+	const folder = loop.data.replace(/\/[^/]*$/, "");
+	mkdirAll(folder, 0o700);
+	/* Who can write there could put another file in the place of the pool's. */
+	const { uid, mode } = isDryRun() ? { uid: 0, mode: 0 } : stat(folder);
+	if ((uid !== 0 && uid !== geteuid()) || (mode & 0o022) !== 0)
+		fail(`${show(folder)}: others may write there`, "choose a folder that only root may write to; one that is not there is made so");
 	for (const what of ["data", "metadata"] as const) {
 		const path = loop[what];
 		if (dryRun(`create ${path}, ${formatSize(sizes[what])}`)) continue;

@@ -3,6 +3,7 @@
 import { dmVersion } from "../../../native/linux/devmapper.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { print, warn } from "../../common/command-line/tool.ts";
+import { ToolError } from "../../common/errors.ts";
 import { json, table } from "../../common/table.ts";
 import { formatSize } from "../../common/units.ts";
 import { dmPool, listPools, type PoolRecord, readPool } from "../store/pool.ts";
@@ -73,8 +74,15 @@ function driverVersion(): string {
 
 export function factsOf(pool: PoolRecord): Facts {
 	let status: PoolStatus | undefined;
+	let failure: string | undefined;
 	const version = driverVersion();
-	if (version !== "none") status = poolStatusIfActive(pool);
+	try {
+		if (version !== "none") status = poolStatusIfActive(pool);
+	} catch (error) {
+		/* A pool that is out of service is shown with the others. */
+		if (!(error instanceof ToolError)) throw error;
+		failure = error.message;
+	}
 	const parts = status ? activeParts(pool) : undefined;
 	const base = readVolumeIfAny(pool.name, "base");
 	const block = pool.block_size * 512;
@@ -100,13 +108,13 @@ export function factsOf(pool: PoolRecord): Facts {
 		deferred_deletion_enabled: true,
 		deferred_deleted_device_count: volumes.filter(({ deleted }) => deleted).length,
 		library_version: `tsbox ${TSBOX_VERSION} (driver ${version})`,
-		mode: status?.mode ?? null,
+		mode: status?.mode ?? (failure === undefined ? null : "failed"),
 		on_full: status?.onFull ?? pool.on_full,
 		needs_check: status?.needsCheck ?? null,
 		transaction_id: status?.transactionId ?? readTransaction(pool).open_transaction_id,
 		autoextend: pool.autoextend,
 		volumes: volumes.filter(({ deleted }) => !deleted).length,
-		trouble: status ? (poolTrouble(pool, status)?.what ?? null) : null,
+		trouble: failure ?? (status ? (poolTrouble(pool, status)?.what ?? null) : null),
 	};
 }
 
@@ -154,7 +162,7 @@ export function showStatus(operands: string[], options: { json?: true }) {
 			.join(""),
 	);
 	const pool = readPool(operands[0]);
-	const status = facts.active ? poolStatusIfActive(pool) : undefined;
+	const status = poolStatusIfActive(pool);
 	const trouble = status && poolTrouble(pool, status);
 	if (trouble) {
 		warn(trouble.what);
@@ -174,7 +182,7 @@ export function listAllPools(options: { json?: true; noheadings?: true }) {
 			all,
 			[
 				{ header: "POOL", value: ({ name }) => name },
-				{ header: "STATE", value: ({ active, mode }) => (active ? (mode ?? "") : "inactive") },
+				{ header: "STATE", value: ({ mode }) => mode ?? "inactive" },
 				{ header: "DATA", value: ({ data_space }) => share(data_space) ?? undefined },
 				{ header: "METADATA", value: ({ metadata_space }) => share(metadata_space) ?? undefined },
 				{ header: "VOLUMES", value: ({ volumes }) => volumes, right: true },

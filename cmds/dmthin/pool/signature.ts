@@ -16,7 +16,8 @@ import { blockSize, readAt, writeAt } from "../../../native/linux/blockdev.ts";
 import { close, fsync, O_EXCL, O_RDONLY, O_RDWR, open, readdir } from "../../../native/linux/fd.ts";
 import { struct } from "../../../native/linux/struct.ts";
 import { dryRun, isDryRun, SysError } from "../../../native/linux/syscall.ts";
-import type { PoolDevice, PoolRecord } from "../store/pool.ts";
+import { isName } from "../../common/state.ts";
+import type { PoolDevice, PoolRecord, Segment } from "../store/pool.ts";
 import { bytesOf, textOf } from "../store/text.ts";
 
 const MAGIC = "tsbox thin pool\n";
@@ -66,8 +67,60 @@ export function parseSignature(bytes: Uint8Array): Signature | undefined {
 	if (textOf(magic) !== MAGIC || format !== 1 || length > LARGEST || JSON_AT + length > bytes.length) return undefined;
 	const json = bytes.subarray(JSON_AT, JSON_AT + length);
 	if (crc32(json) !== crc) return undefined;
-	const { device, pool } = JSON.parse(textOf(json)) as Signature;
-	return { device, pool, written };
+	try {
+		const { device, pool } = JSON.parse(textOf(json)) as { device: unknown; pool: Record<string, unknown> };
+		const record = trustedRecord(pool);
+		return record && isUuid(device) ? { device, pool: record, written } : undefined;
+	} catch (error) {
+		if (error instanceof SyntaxError) return undefined;
+		throw error;
+	}
+}
+
+const isUuid = (value: unknown): value is string => typeof value === "string" && /^[0-9a-f]{32}$/.test(value);
+const isPercent = (value: unknown): value is number => typeof value === "number" && value >= 0 && value <= 100;
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/**
+ * The record of a pool, of a disk that a stranger may have written: only the members that there are, each as it may be. A pool
+ * of files is none: a disk could name any file.
+ */
+function trustedRecord(from: Record<string, unknown> | null): PoolRecord | undefined {
+	if (typeof from !== "object" || from === null) return undefined;
+	const { name, uuid, block_size, low_water, on_full, autoextend, min_free, skip_block_zeroing } = from;
+	const devices = Array.isArray(from.devices) ? (from.devices as unknown[]) : [];
+	const isDevice = (one: unknown): one is PoolDevice => {
+		const { path, uuid, sectors } = (one ?? {}) as Record<string, unknown>;
+		return typeof path === "string" && path.startsWith("/dev/") && isUuid(uuid) && isCount(sectors);
+	};
+	const segments = (list: unknown): Segment[] | undefined => {
+		const isSegment = (one: unknown) => {
+			const { device, start, length } = (one ?? {}) as Record<string, unknown>;
+			return isCount(device) && device < devices.length && isCount(start) && start >= RESERVED && isCount(length) && length > 0;
+		};
+		return Array.isArray(list) && list.every(isSegment)
+			? list.map(({ device, start, length }: Segment) => ({ device, start, length }))
+			: undefined;
+	};
+	const [data, metadata] = [segments(from.data), segments(from.metadata)];
+	const { threshold, percent } = (autoextend ?? {}) as Record<string, unknown>;
+	if (typeof name !== "string" || !isName(name) || !isUuid(uuid) || !devices.every(isDevice) || devices.length === 0 || !data || !metadata)
+		return undefined;
+	if (!isCount(block_size) || block_size === 0 || !isCount(low_water)) return undefined;
+	return {
+		format: 1,
+		name,
+		uuid,
+		block_size,
+		low_water,
+		on_full: on_full === "error" ? "error" : "queue",
+		autoextend: { threshold: isPercent(threshold) ? threshold : 100, percent: isPercent(percent) ? percent : 20 },
+		min_free: isPercent(min_free) ? min_free : 10,
+		skip_block_zeroing: skip_block_zeroing === true,
+		devices: devices.map(({ path, uuid, sectors }: PoolDevice) => ({ path, uuid, sectors })),
+		data,
+		metadata,
+	};
 }
 
 /** The signature of an open device. */

@@ -2,10 +2,11 @@
 
 import { dmInfo, dmResume } from "../../../native/linux/devmapper.ts";
 import { readdir } from "../../../native/linux/fd.ts";
+import { exit } from "../../../native/linux/process.ts";
 import { lstatIfAny } from "../../../native/linux/stat.ts";
-import { isDryRun } from "../../../native/linux/syscall.ts";
-import { print } from "../../common/command-line/tool.ts";
-import { fail, UsageError } from "../../common/errors.ts";
+import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
+import { print, warn } from "../../common/command-line/tool.ts";
+import { fail, ToolError, UsageError } from "../../common/errors.ts";
 import { isName } from "../../common/state.ts";
 import { leaveLost } from "../layer/attach.ts";
 import { clearImports } from "../layer/image.ts";
@@ -121,19 +122,29 @@ export function gc() {
 		for (const name of readdir(storeFolder()).filter(isName)) if (!readPoolIfAny(name) && clearCreation(name)) print(`${name}\n`);
 		for (const name of clearImports()) print(`${name}\n`);
 	});
+	let failed = false;
 	for (const name of listPools()) {
-		const pool = readPool(name);
-		if (!dmInfo(dmPool(name))?.hasActive) continue;
-		withPool(name, () => {
-			clearKilled(pool);
-			recover(pool);
-			const known = withMappings(pool, (reader) => new Set(reader.details.keys()));
-			for (const volume of listVolumes(name))
-				if (!known.has(volume.device_id)) {
-					forgetVolume(name, volume.name);
-					print(`${name}/${volume.name}\n`);
-				}
-		});
-		for (const volume of [...leaveLost(pool), ...clearDeleted(pool)]) print(`${name}/${volume}\n`);
+		try {
+			for (const volume of gcPool(readPool(name))) print(`${name}/${volume}\n`);
+		} catch (error) {
+			/* One pool that is out of service does not keep the others from being cleared. */
+			if (!(error instanceof ToolError || error instanceof SysError)) throw error;
+			warn(error.message);
+			failed = true;
+		}
 	}
+	if (failed) exit(1);
+}
+
+function gcPool(pool: PoolRecord): string[] {
+	if (!dmInfo(dmPool(pool.name))?.hasActive) return [];
+	const forgotten = withPool(pool.name, () => {
+		clearKilled(pool);
+		recover(pool);
+		const known = withMappings(pool, (reader) => new Set(reader.details.keys()));
+		const unknown = listVolumes(pool.name).filter((volume) => !known.has(volume.device_id));
+		for (const volume of unknown) forgetVolume(pool.name, volume.name);
+		return unknown.map(({ name }) => name);
+	});
+	return [...forgotten, ...leaveLost(pool), ...clearDeleted(pool)];
 }
