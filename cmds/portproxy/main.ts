@@ -29,12 +29,13 @@ main({
 		"PORTS are docker's: `[IP:][PORT[-PORT]]:PORT[-PORT][/tcp|udp|sctp]`, this machine's first. Without an IP it is all addresses of both families; without a port, or with 0, the kernel chooses one, which the record then names. Binding a port is what allocates it: what another process holds is refused, by naming that process.",
 		"`publish` is a filter of sandbox records: it stands between `tsunshare --hold` and `tsunshare start`. Of a sandbox that is on a network nf_tables translates its ports, for what comes from outside, from this machine's addresses and from the container itself; a proxy beside the sandbox serves 127.0.0.1 and ::1, and all that translation does not reach. Of a sandbox without a network the proxy connects from inside its network namespace: programs there see clients come from 127.0.0.1.",
 		"There is one proxy a sandbox, whatever the number of ports; later publications go to it. It ends with the sandbox and takes the rules out. Options that only the proxy can carry out (--allow, --proxy-protocol, --transparent, --max-connections, --idle-timeout) make all traffic pass it: no translation is made.",
+		"--transparent connects from the client's own address. The container's answers must come back through this machine, and to the proxy: `nft 'table ip back { chain in { type filter hook prerouting priority mangle; socket transparent 1 meta mark set 1; }; }'; ip rule add fwmark 1 lookup 100; ip route add local default dev lo table 100`.",
 		"Signals: SIGTERM stops listening and gives connections --drain; SIGINT ends at once; SIGUSR1 writes the statistics.",
 		"With docker-proxy's options it takes docker-proxy's place: `dockerd --userland-proxy-path .../tsportproxy`.",
 	],
 	examples: [
 		[
-			"tsunshare --hold --id web ... | tsvethctl join | tsportproxy publish 8080:80 127.0.0.1::9000/udp | tsunshare start",
+			"tsunshare --hold --id web ... | tsvethctl join tsbr0 | tsportproxy publish 8080:80 127.0.0.1::9000/udp | tsunshare start",
 			"publishes two ports of a new container",
 		],
 		["tsportproxy publish --target web 9000-9100:9000-9100", "publishes more of one that runs"],

@@ -1,5 +1,6 @@
 /** Publishing ports of sandboxes, in network namespaces of the tests' own. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -268,6 +269,20 @@ t.test("what only the proxy can do makes all traffic pass it", async (t) => {
 	t.equal(both.status, 2);
 });
 
+t.test("--transparent keeps the client's address through the proxy, with a way back through this machine", async (t) => {
+	const { container, host, neighbour, record, portproxy } = await world(t);
+	await server(t, container.pid, [80]);
+	/* As the manual says. */
+	script(
+		host,
+		`nft 'table ip back { chain in { type filter hook prerouting priority mangle; socket transparent 1 meta mark set 1; }; }'
+		ip rule add fwmark 1 lookup 100; ip route add local default dev lo table 100`,
+	);
+	t.equal(portproxy(["publish", "--transparent", "8080:80", "5353:80/udp"], record("web")).status, 0);
+	t.equal(ask(neighbour, "tcp", "192.0.2.1", 8080), "192.0.2.2");
+	t.equal(ask(neighbour, "udp", "192.0.2.1", 5353), "192.0.2.2");
+});
+
 t.test("--dry-run shows the firewall's elements and changes nothing", async (t) => {
 	const { record, portproxy, ruleset, run } = await world(t);
 	const before = ruleset();
@@ -299,6 +314,27 @@ for i in range(2):
 	t.equal(ask(host, "tcp", "::1", 8080), "hello");
 	for (let i = 0; i < 100 && leftovers(run).length > 0; i++) await pause(20);
 	t.same(leftovers(run), []);
+});
+
+t.test("run is a proxy of several ports in the foreground, which may connect from inside a namespace", async (t) => {
+	const { host, lonely, neighbour } = await world(t);
+	await server(t, lonely.pid, [80, 81]);
+	const [program = "", ...args] = inside(host, [
+		tool("tsportproxy"),
+		"run",
+		"--netns",
+		String(lonely.pid),
+		"8080-8081:80-81",
+		"5353:80/udp",
+	]);
+	const child = spawn(program, args, { stdio: "inherit" });
+	t.teardown(() => child.kill("SIGKILL"));
+	const ended = once(child, "exit");
+	for (let i = 0; i < 50 && ask(host, "tcp", "127.0.0.1", 8081, 0.5) !== "127.0.0.1"; i++) await pause(20);
+	t.equal(ask(neighbour, "tcp", "192.0.2.1", 8080), "127.0.0.1");
+	t.equal(ask(neighbour, "udp", "192.0.2.1", 5353), "127.0.0.1");
+	child.kill("SIGTERM");
+	t.same(await ended, [0, null]);
 });
 
 t.test("wrong command lines are refused and change nothing", async (t) => {
