@@ -64,7 +64,7 @@ export function engine(variant, glibc, sources) {
 	return {
 		folder,
 		/** Where the tools go: `bin` for those that people use. */
-		bin: variant === "release" && sources === undefined ? "bin" : join("build", variant + name, "bin"),
+		bin: variant === "release" && sources === undefined ? "bin" : join("build", `${variant}${name}`, "bin"),
 
 		/** The objects that every tool is linked with. */
 		objects() {

@@ -12,11 +12,10 @@ import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:f
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { execa } from "execa";
+import { privateApt } from "../support/apt.mjs";
 import { archive, treeEntries } from "./initramfs.mjs";
 
 export const cache = fileURLToPath(new URL("../../build/vm", import.meta.url));
-
-const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 // Where each kernel is looked for. The highest version wins.
 const suites = {
@@ -87,36 +86,6 @@ async function download(name, folder) {
 	await writeFile(join(work, "info.json"), JSON.stringify({ release, packages, ...modules }));
 	for (const used of [debs, unpacked, root]) await rm(used, { recursive: true });
 	await rename(work, folder);
-}
-
-/** Gives a function that runs an apt program with lists, cache and sources of its own: the machine's mirrors, other suites. */
-async function privateApt(folder, suites) {
-	const { stdout: ours } = await execa("sh", ["-c", ". /etc/os-release; echo $VERSION_CODENAME"]);
-	const { stdout: uris } = await execa("apt-get", ["update", "--print-uris"]);
-	const releases = [...uris.matchAll(/^'(\S+)\/dists\/([^/]+)\/InRelease'/gm)];
-	const sources = suites.flatMap((suite) => {
-		const like = suite.endsWith("-security") ? `${ours}-security` : ours;
-		const mirrors = releases.filter(([, , name]) => name === like).map(([, uri]) => uri);
-		return mirrors.map((uri) => `deb [signed-by=${keyring}] ${uri} ${suite} main\n`);
-	});
-	for (const name of ["lists/partial", "archives/partial", "sources.list.d"]) await mkdir(join(folder, name), { recursive: true });
-	await writeFile(join(folder, "sources.list"), sources.join(""));
-	await writeFile(join(folder, "status"), "");
-	const settings = {
-		"Dir::State": folder,
-		"Dir::State::status": join(folder, "status"),
-		"Dir::Cache": folder,
-		"Dir::Etc::sourcelist": join(folder, "sources.list"),
-		"Dir::Etc::sourceparts": join(folder, "sources.list.d"),
-		"APT::Architecture": "amd64",
-		// The user _apt, whom apt drops to, may not reach this folder.
-		"APT::Sandbox::User": "root",
-	};
-	const options = Object.entries(settings).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
-	const apt = async (program, ...args) => (await execa(program, [...options, ...args], { cwd: folder })).stdout;
-	// One suite that cannot be had is no failure while another has the package.
-	await apt("apt-get", "update").catch((error) => console.error(error.stderr));
-	return apt;
 }
 
 /**
