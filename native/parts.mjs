@@ -136,7 +136,7 @@ export const tools = {
 		],
 	},
 	unionmount: {
-		budget: 31_000,
+		budget: 33_000,
 		parts: [
 			"image/import-verb",
 			"image/look",

@@ -1,6 +1,7 @@
 /** What is compared: our command line, the other program's, and the ratio that is wanted, if one is. */
 import { readdirSync } from "node:fs";
 import { execa } from "execa";
+import { layerComparisons } from "./layers.mjs";
 
 const run = (line) => execa(line, { shell: true });
 
@@ -55,6 +56,7 @@ export function comparisons() {
 			before: () => run(`bin/tscgctl create -g cpu ${cgroup}-other`),
 			after: () => run(`bin/tscgctl rm ${cgroup}-other`),
 		},
+		...layerComparisons(),
 		...readdirSync("bin")
 			.filter((name) => name.startsWith("ts"))
 			.map((name) => ({ name: `${name} --version`, ours: `bin/${name} --version`, peer: "/bin/true" })),

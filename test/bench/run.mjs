@@ -32,7 +32,15 @@ if (!options["no-build"]) {
 /** Seconds, a median for each of two commands; they take turns, since a machine's pace changes. */
 async function measure(commands, runs, folder) {
 	const file = join(folder, "hyperfine.json");
-	await execa("hyperfine", ["-N", "--style=none", "--warmup=30", `--runs=${runs}`, `--export-json=${file}`, ...commands, ...commands]);
+	await execa("hyperfine", [
+		"-N",
+		"--style=none",
+		`--warmup=${Math.min(30, runs)}`,
+		`--runs=${runs}`,
+		`--export-json=${file}`,
+		...commands,
+		...commands,
+	]);
 	const medians = JSON.parse(readFileSync(file, "utf8")).results.map(({ median }) => median);
 	return commands.map((_, i) => (medians[i] + medians[i + commands.length]) / 2);
 }

@@ -270,6 +270,51 @@ t.test("a container's changes become a layer of an image, without the mount poin
 	t.match(stdout, /^\.\/ new \.wh\.one 1\n(\w{8})\n\1\n$/, stderr);
 });
 
+t.test("--map-users shows a layer's owners as others without a chown", needsRoot, async (t) => {
+	const { stdout, stderr } = shell(`mkdir a; touch a/f; chown 5:6 a/f; tar -C a -c . | $T layer import --id base >/dev/null
+		$T layer mount web --parent base --map-users 0:100000:65536 >/dev/null; stat -c %u:%g $D/layers/base/diff/f $D/layers/web/merged $D/layers/web/merged/f`);
+	t.equal(stdout, "5:6\n100000:100000\n100005:100006\n", stderr);
+});
+
+const saved = `
+import tarfile, io, sys, json, hashlib
+def layer(**files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name.replace("__", "/.wh.")); info.size = len(text); tar.addfile(info, io.BytesIO(text))
+    return out.getvalue()
+layers = [layer(a=b"1", b=b"2"), layer(c=b"3"), layer(**{"__b": b""})]
+ids = ["sha256:" + hashlib.sha256(l).hexdigest() for l in layers]
+if sys.argv[2:] == ["lie"]: ids[1] = ids[0]
+config = json.dumps({"architecture": "amd64", "os": "linux", "config": {"Cmd": ["x"]}, "rootfs": {"type": "layers", "diff_ids": ids}}).encode()
+with tarfile.open(sys.argv[1], "w") as tar:
+    def add(name, data, link=None):
+        info = tarfile.TarInfo(name); info.size = len(data)
+        if link: info.type, info.linkname, info.size = tarfile.SYMTYPE, link, 0
+        tar.addfile(info, None if link else io.BytesIO(data))
+    for i, l in enumerate(layers): add("%d/layer.tar" % i, l)
+    add("3/layer.tar", b"", "../1/layer.tar")
+    add("conf.json", config)
+    add("manifest.json", json.dumps([{"Config": "conf.json", "RepoTags": ["some/image:1", "other:2"], "Layers": ["0/layer.tar", "3/layer.tar", "2/layer.tar"]}]).encode())
+`;
+
+t.test("an archive of docker save from before Docker 25 becomes an image, which is saved and read again", needsRoot, async (t) => {
+	const own = join(folder, "saved");
+	mkdirSync(own);
+	for (const words of [[], ["lie"]]) execFileSync("python3", ["-c", saved, join(own, `in${words.join("")}.tar`), ...words]);
+	const { stdout, stderr } = shell(
+		`$T image import ../in.tar; $T image ls -q | wc -l; mkdir m; $T image mount other:2 m >/dev/null; ls m; umount m
+		$T image save some/image:1 -o out.tar; tar -tf out.tar | grep -c blobs/sha256/.; $T image rm other:2; $T image rm some/image:1 | tail -1 | cut -c1-8
+		ls $D/images/blobs/sha256; $T layer ls -q; $T image import out.tar; $T image inspect some/image:1 | grep -c '"x"'`,
+		own,
+	);
+	t.equal(stdout, "some/image:1\n1\na\nc\n5\nUntagged: other:2\nDeleted:\nsome/image:1\n1\n", stderr);
+	const lied = shell("$T image rm some/image:1 >/dev/null; $T image import ../inlie.tar; ls $D/images/blobs/sha256; $T layer ls -q", own);
+	t.equal(lied.stdout, "");
+	t.match(lied.stderr, /^tsunionmount: layer 2: its archive's digest is sha256:\w+, and should be sha256:\w+\n$/);
+});
+
 t.test("wrong command lines and names change nothing and say what is wrong", needsRoot, async (t) => {
 	for (const [script, status, error] of [
 		["$T layer import --id '' /dev/null", 2, '"" is not a layer'],

@@ -3,8 +3,9 @@ import { umask } from "../../../native/linux/credential.ts";
 import { close, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_WRONLY, open } from "../../../native/linux/fd.ts";
 import { chmod, chown, mkdir, S_IFDIR, S_IFMT, symlink } from "../../../native/linux/stat.ts";
 import { print } from "../../common/command-line/tool.ts";
-import { fail, UsageError } from "../../common/errors.ts";
+import { fail, show, UsageError } from "../../common/errors.ts";
 import { limitFolder } from "../../common/project-quota.ts";
+import { isName } from "../../common/state.ts";
 import { findImage, topLayer } from "../image/store.ts";
 import {
 	chainOf,
@@ -95,7 +96,7 @@ function parentLayer(word: string): LayerFacts {
 	const layer = findLayer(word);
 	if (layer) return layer;
 	const image = findImage(word);
-	if (!image) return getLayer(word);
+	if (!image) return isName(word) ? getLayer(word) : fail(`${show(word)}: no such layer or image`);
 	return getLayer(topLayer(image) ?? fail(`${word}: an image without layers`));
 }
 

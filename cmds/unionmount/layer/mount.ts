@@ -1,14 +1,17 @@
 /** `layer mount`, `layer umount` and `leave`: a layer with those below it as one folder, and as the plan of a sandbox. */
 import { EBUSY, EINVAL, ENOENT } from "../../../native/linux/errno.ts";
-import { readFileIfAny } from "../../../native/linux/fd.ts";
+import { close, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, open, readFileIfAny } from "../../../native/linux/fd.ts";
 import { MNT_DETACH, mountinfo, UMOUNT_NOFOLLOW, umount } from "../../../native/linux/mount.ts";
-import { lstatIfAny, mkdirAll, rmdir, S_IFDIR, S_IFMT, unlinkIfAny } from "../../../native/linux/stat.ts";
+import type { IdRange } from "../../../native/linux/namespace.ts";
+import { chown, lstatIfAny, mkdirAll, rmdir, S_IFDIR, S_IFMT, stat, unlinkIfAny } from "../../../native/linux/stat.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
 import { isName, listState, makeStateFolder, readState, runFolder, withLock, writeState } from "../../common/state.ts";
 import { mountAufs } from "../mount/aufs.ts";
+import { mountWith } from "../mount/detached.ts";
 import { mountOverlay } from "../mount/overlay.ts";
+import { addMapping, emptyRequest } from "../mount/request.ts";
 import { createLayer } from "./create.ts";
 import { removeLayer } from "./rm.ts";
 import { checkId, findLayer, foldersBelow, getLayer, type LayerFacts, linkOf, openStore, readLower, type Store } from "./store.ts";
@@ -32,6 +35,8 @@ export interface MountLine {
 		size?: number;
 		userxattr?: true;
 		option?: string[];
+		mapUsers?: string[];
+		mapGroups?: string[];
 	};
 	operands: string[];
 }
@@ -68,7 +73,13 @@ function plainOptions(): Record<string, string> {
 }
 
 /** Mounts a layer on `target`; read-only if it is an image's. Fails where something is mounted there. */
-export function mountLayer(layer: LayerFacts, target: string, more: Record<string, string | true> = {}, readOnly = false) {
+export function mountLayer(
+	layer: LayerFacts,
+	target: string,
+	more: Record<string, string | true> = {},
+	readOnly = false,
+	idmap?: { uids: IdRange[]; gids: IdRange[] },
+) {
 	const store = openStore(layer.layout);
 	const { lowerdir, upperdir, workdir } = foldersOf(store, layer);
 	if (layer.layout === "aufs") {
@@ -80,15 +91,28 @@ export function mountLayer(layer: LayerFacts, target: string, more: Record<strin
 	const upper = upperdir === undefined || workdir === undefined ? {} : { upperdir, workdir };
 	/* A container on nothing: overlayfs wants a lower layer. */
 	const empty = lowerdir.length === 0 ? emptyLower(store, layer.id) : undefined;
-	mountOverlay(
-		{
-			lowerdir: empty === undefined ? lowerdir : [empty],
-			...(readOnly && upper.upperdir !== undefined ? { lowerdir: [upper.upperdir, ...lowerdir] } : upper),
-			options: { ...plainOptions(), ...more },
-			...(links && empty === undefined && { links }),
-		},
-		target,
-	);
+	const overlay = {
+		lowerdir: empty === undefined ? lowerdir : [empty],
+		...(readOnly && upper.upperdir !== undefined ? { lowerdir: [upper.upperdir, ...lowerdir] } : upper),
+		options: { ...plainOptions(), ...more },
+		...(links && empty === undefined && { links }),
+	};
+	if (!idmap) return mountOverlay(overlay, target);
+	if (upperdir !== undefined && !isDryRun()) mapOwner(upperdir, idmap);
+	mountWith(overlay, target, { idmap });
+}
+
+/** The root folder is the upper layer's, which is not mapped: its owner has to be. */
+function mapOwner(folder: string, { uids, gids }: { uids: IdRange[]; gids: IdRange[] }) {
+	const map = (id: number, ranges: IdRange[]) => {
+		if (ranges.some(({ outer, count }) => id >= outer && id < outer + count)) return id;
+		const range = ranges.find(({ inner, count }) => id >= inner && id < inner + count);
+		return range ? range.outer + id - range.inner : id;
+	};
+	const fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+	const { uid, gid } = stat("", fd);
+	chown("", map(uid, uids), map(gid, gids), fd);
+	close(fd);
 }
 
 function emptyLower(store: Store, id: string): string {
@@ -109,6 +133,15 @@ function parseOptions(texts: string[] = []): Record<string, string | true> {
 		if (word !== "") options[equals < 0 ? word : word.slice(0, equals)] = equals < 0 ? true : word.slice(equals + 1);
 	}
 	return options;
+}
+
+/** --map-users and --map-groups: one of both alone is meant for both. */
+function idmapOf({ mapUsers, mapGroups }: MountLine["options"]) {
+	if (!mapUsers && !mapGroups) return undefined;
+	const request = emptyRequest();
+	for (const text of mapUsers ?? mapGroups ?? []) addMapping(request, "uids", text);
+	for (const text of mapGroups ?? mapUsers ?? []) addMapping(request, "gids", text);
+	return request.idmap;
 }
 
 /** The plan on standard input, where `layer mount` stands in a pipe; undefined where there is none. */
@@ -149,7 +182,7 @@ export function mountVerb(line: MountLine, lines: () => Iterable<string>) {
 		if (target === undefined && !isDryRun()) mkdirAll(on, 0o755);
 		if (isMountPoint(on)) fail(`${layer.id}: is mounted already on ${on}`, `tsunionmount layer umount ${layer.id}`);
 		const more = { ...parseOptions(options.option), ...(options.userxattr && { userxattr: true as const }) };
-		mountLayer(layer, on, more, options.readOnly);
+		mountLayer(layer, on, more, options.readOnly, idmapOf(options));
 	} catch (error) {
 		if (target === undefined) removeTarget(store, layer.id);
 		if (made) removeLayer(made.id);

@@ -71,6 +71,19 @@ export function layerCommands(): Command[] {
 				{ long: "host-root", help: "a view of the host's root that can be written to: what is written is the layer's", rare: true },
 				{ long: "read-only", short: "r", help: "mount it read-only, as an image's layer always is" },
 				{ long: "option", short: "o", value: "OPTIONS", repeat: true, help: "of overlayfs: volatile,xino=on,...", rare: true },
+				{
+					long: "map-users",
+					value: "INNER:OUTER:COUNT",
+					repeat: true,
+					help: "show the users INNER... of the layers below as OUTER..., without chown: for a container with these ids in its user namespace",
+				},
+				{
+					long: "map-groups",
+					value: "INNER:OUTER:COUNT",
+					repeat: true,
+					help: "the same for groups; they are as the users otherwise",
+					rare: true,
+				},
 				{ long: "userxattr", help: "the layers have user.overlay.* attributes", rare: true },
 			]),
 			details: [
