@@ -7,7 +7,7 @@
 
 import { EEXIST } from "../../../native/linux/errno.ts";
 import { close } from "../../../native/linux/fd.ts";
-import { type Netlink, NetlinkError } from "../../../native/linux/netlink/request.ts";
+import { isErrno, type Netlink } from "../../../native/linux/netlink/request.ts";
 import { startTime } from "../../../native/linux/proc.ts";
 import { getpid, getrandom, pidfdSendSignal } from "../../../native/linux/process.ts";
 import { findLink, formatHardware, IFF_UP, parseHardware } from "../../../native/linux/route/link.ts";
@@ -50,7 +50,7 @@ export function join({ options, operands }: { options: JoinOptions; operands: st
 	const hardware = readHardware(options.mac);
 	if (options.ifname !== undefined) interfaceName(options.ifname, "--ifname");
 	for (const alias of options.alias ?? []) if (!isName(alias)) throw new UsageError(`--alias: ${JSON.stringify(alias)} is not a name`);
-	checkNames(options);
+	if (options.dns ?? options.dnsSearch ?? options.dnsOption ?? options.addHost) checkNames(options);
 	withRoute((netlink) => {
 		filterRecords(targets, (target) => {
 			if (name === "none") return joinNone(target);
@@ -96,26 +96,37 @@ function joinNetwork(netlink: Netlink, name: string, target: Target, hardware: U
 		/* While the pidfd's process lives, its PID names no other: the namespace is its. */
 		if (!isDryRun() && !pidfdSendSignal(target.pidfd, 0)) fail(`${target.pid}: has ended`);
 		if (isSandbox && !isDryRun()) registerLeave(id, "tsvethctl");
-		const ifname = options.ifname ?? freeName(netns);
+		/* The usual name is tried before the sandbox is looked into. */
+		const ifname = options.ifname ?? (Array.isArray(target.record?.networks) ? freeName(netns) : "eth0");
 		const reserved = reserve(netlink, name, target, id, ifname, hardware, options);
-		const { network, bridge, attachment } = { ...reserved, attachment: { ...reserved.attachment, netns } };
+		const { network, bridge } = reserved;
+		const attachment: Attachment = { ...reserved.attachment, netns };
 		let { endpoint } = reserved;
 		undo.push(() => {
 			withNetwork(name, () => {
 				removeEndpoint(endpoint);
-				updateHosts(name);
+				if (isNamed(endpoint)) updateHosts(name);
 			});
 		});
-		attach(netlink, network, endpoint, bridge, attachment, undo);
+		try {
+			attach(netlink, network, endpoint, bridge, attachment);
+		} catch (error) {
+			if (!isErrno(error, EEXIST)) throw error;
+			if (options.ifname !== undefined) fail(`${ifname}: the sandbox has an interface of this name`, "give another: --ifname eth1");
+			attachment.ifname = freeName(netns);
+			endpoint = { ...endpoint, ifname: attachment.ifname };
+			attach(netlink, network, endpoint, bridge, attachment);
+		}
+		undo.push(() => detach(netlink, endpoint, attachment));
 		configure(attachment);
 		if (!options.noNames && isSandbox) endpoint = giveNames(endpoint, network, target, options);
 		const { joining: _, ...done } = endpoint;
 		endpoint = done;
 		withNetwork(name, () => {
 			writeEndpoint(endpoint);
-			updateHosts(name);
+			if (isNamed(endpoint)) updateHosts(name);
 		});
-		return members(target.record, network, endpoint, ifname);
+		return members(target.record, network, endpoint, attachment.ifname);
 	} catch (error) {
 		for (const step of undo.reverse()) step();
 		throw error;
@@ -124,22 +135,29 @@ function joinNetwork(netlink: Netlink, name: string, target: Target, hardware: U
 	}
 }
 
-function attach(netlink: Netlink, network: Network, endpoint: Endpoint, bridge: number, attachment: Attachment, undo: (() => void)[]) {
-	if (network.driver === "macvlan") {
+/** Makes the interface; what is half made goes again. Throws NetlinkError, EEXIST where the sandbox has one of the name. */
+function attach(netlink: Netlink, network: Network, endpoint: Endpoint, bridge: number, attachment: Attachment) {
+	if (network.driver === "macvlan")
 		makeMacvlan(netlink, network.parent as string, network.vlan, network.macvlanMode ?? "bridge", attachment);
-		undo.push(() => removeLinkInside(attachment.netns, attachment.ifname));
-		return;
+	else {
+		const veth = endpoint.veth as string;
+		try {
+			makeVeth(netlink, veth, bridge, attachment, network.icc ? {} : { isolated: true });
+		} catch (error) {
+			removeLink(netlink, veth);
+			throw error;
+		}
 	}
-	const veth = endpoint.veth as string;
-	try {
-		makeVeth(netlink, veth, bridge, attachment, network.icc ? {} : { isolated: true });
-	} catch (error) {
-		if (error instanceof NetlinkError && error.errno === EEXIST)
-			fail(`${attachment.ifname}: the sandbox has an interface of this name`, "give another: --ifname eth1");
-		removeLink(netlink, veth);
-		throw error;
-	}
-	undo.push(() => removeLink(netlink, veth));
+}
+
+function detach(netlink: Netlink, { veth }: Endpoint, { netns, ifname }: Attachment) {
+	if (veth === undefined) removeLinkInside(netns, ifname);
+	else removeLink(netlink, veth);
+}
+
+/** True where it has files of its own, or others may look for it: not a bare process. */
+function isNamed({ sandbox, files, aliases }: Endpoint): boolean {
+	return sandbox?.id !== undefined || files !== undefined || aliases.length > 0;
 }
 
 /** The network to join; the default one is made when it is first used. */

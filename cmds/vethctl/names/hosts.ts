@@ -17,17 +17,17 @@ const HEAD = [
 	"ff02::2\tip6-allrouters",
 ];
 
+/** A process without an id is known by its aliases only. */
 function names(endpoint: Endpoint): string {
-	const all = [
-		endpoint.name,
-		...(endpoint.hostname === undefined || endpoint.hostname === endpoint.name ? [] : [endpoint.hostname]),
-		...endpoint.aliases,
-	];
-	return all.join(" ");
+	const { name, hostname, aliases, sandbox } = endpoint;
+	const own = sandbox !== undefined && sandbox.id === undefined ? [] : [name];
+	return [...own, ...(hostname === undefined || hostname === name ? [] : [hostname]), ...aliases].join(" ");
 }
 
 function lines(endpoint: Endpoint, called = names(endpoint)): string[] {
-	return [endpoint.address, endpoint.address6].flatMap((address) => (address === undefined ? [] : [`${bare(address)}\t${called}`]));
+	return [endpoint.address, endpoint.address6].flatMap((address) =>
+		address === undefined || called === "" ? [] : [`${bare(address)}\t${called}`],
+	);
 }
 
 /** The text of a container's hosts file; `peers`: of each of its networks those who are on it. Pure. */
