@@ -30,17 +30,12 @@ if (!options["no-build"]) {
 }
 
 /** Seconds, a median for each of two commands; they take turns, since a machine's pace changes. */
-async function measure(commands, runs, folder) {
+async function measure(commands, runs, folder, { within = [], prepare = [] } = {}) {
 	const file = join(folder, "hyperfine.json");
-	await execa("hyperfine", [
-		"-N",
-		"--style=none",
-		`--warmup=${Math.min(30, runs)}`,
-		`--runs=${runs}`,
-		`--export-json=${file}`,
-		...commands,
-		...commands,
-	]);
+	/* What a run has made is undone before the next, outside of the time. */
+	const lines = commands.flatMap((command, i) => (prepare[i] ? ["--prepare", prepare[i], command] : [command]));
+	const [program, ...args] = [...within, "hyperfine", "-N", "--style=none", `--warmup=${Math.min(prepare.length > 0 ? 5 : 30, runs)}`, `--runs=${runs}`];
+	await execa(program, [...args, `--export-json=${file}`, ...lines, ...lines]);
 	const medians = JSON.parse(readFileSync(file, "utf8")).results.map(({ median }) => median);
 	return commands.map((_, i) => (medians[i] + medians[i + commands.length]) / 2);
 }
@@ -59,16 +54,28 @@ if (words.includes("proxy")) {
 	process.exit(0);
 }
 
+/* What is known once `before` has run is a function. */
+const line = (command) => (typeof command === "function" ? command() : command);
 const milliseconds = (seconds) => `${(seconds * 1000).toFixed(2)} ms`;
 const folder = mkdtempSync(join(tmpdir(), "tsbox-bench-"));
 try {
 	const rows = [["ours", "time", "the other", "time", "ratio", "wanted"]];
-	for (const { name, ours, peer, other, wanted, runs, before, after } of comparisons()) {
+	for (const { name, ours, peer, other, wanted, runs, before, after, within, prepare } of comparisons()) {
 		if (words.length > 0 && !words.some((word) => name.includes(word))) continue;
 		try {
 			await before?.();
-			const [a, b] = await measure([ours, peer], Math.ceil((Number(options.runs) * (runs ?? 1)) / 2), folder);
-			rows.push([name, milliseconds(a), other ?? peer.split(" ")[0], milliseconds(b), (a / b).toFixed(2), wanted ? `<= ${wanted}` : ""]);
+			const [a, b] = await measure([line(ours), line(peer)], Math.ceil((Number(options.runs) * (runs ?? 1)) / 2), folder, {
+				within: within?.(),
+				prepare: prepare?.(),
+			});
+			rows.push([
+				name,
+				milliseconds(a),
+				other ?? line(peer).split(" ")[0],
+				milliseconds(b),
+				(a / b).toFixed(2),
+				wanted ? `<= ${wanted}` : "",
+			]);
 			process.stderr.write(".");
 		} catch (error) {
 			process.stderr.write("\n");

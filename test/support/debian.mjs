@@ -22,7 +22,19 @@ export const testPackages = [
 ];
 
 /** For `npm run bench`. */
-export const benchPackages = [...buildPackages, "hyperfine", "tini", "dumb-init", "util-linux", "cgroup-tools", "bubblewrap", "crun"];
+export const benchPackages = [
+	...buildPackages,
+	"hyperfine",
+	"tini",
+	"dumb-init",
+	"util-linux",
+	"cgroup-tools",
+	"bubblewrap",
+	"crun",
+	"iproute2",
+	"iptables",
+	"containernetworking-plugins",
+];
 
 /** For `npm run bench -- proxy` and test/peers: the proxies that tsportproxy is compared with (docker-proxy is in docker.io). */
 export const proxyPackages = ["docker.io", "socat", "nftables", "iproute2", "curl", "conntrack"];

@@ -14,6 +14,8 @@ export interface Ran {
 
 export interface Lab {
 	folder: string;
+	/** The process that holds the host's namespace. */
+	host: number;
 	env: NodeJS.ProcessEnv;
 	/** A shell script on the host, or in another namespace by the PID of its holder; $V and $U are tsvethctl and tsunshare. */
 	sh(script: string, pid?: number): Ran;
@@ -67,6 +69,7 @@ export async function lab(t: Test): Promise<Lab> {
 	const inside = (pid: number, argv: string[]) => ["nsenter", `--net=/proc/${pid}/ns/net`, ...argv];
 	const made: Lab = {
 		folder,
+		host,
 		env,
 		sh: (script, pid = host) => run(inside(pid, ["sh", "-c", script])),
 		veth: (args, input) => run(inside(host, [env.V, ...args]), input),
