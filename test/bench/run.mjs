@@ -34,7 +34,14 @@ async function measure(commands, runs, folder, { within = [], prepare = [] } = {
 	const file = join(folder, "hyperfine.json");
 	/* What a run has made is undone before the next, outside of the time. */
 	const lines = commands.flatMap((command, i) => (prepare[i] ? ["--prepare", prepare[i], command] : [command]));
-	const [program, ...args] = [...within, "hyperfine", "-N", "--style=none", `--warmup=${Math.min(prepare.length > 0 ? 5 : 30, runs)}`, `--runs=${runs}`];
+	const [program, ...args] = [
+		...within,
+		"hyperfine",
+		"-N",
+		"--style=none",
+		`--warmup=${Math.min(prepare.length > 0 ? 5 : 30, runs)}`,
+		`--runs=${runs}`,
+	];
 	await execa(program, [...args, `--export-json=${file}`, ...lines, ...lines]);
 	const medians = JSON.parse(readFileSync(file, "utf8")).results.map(({ median }) => median);
 	return commands.map((_, i) => (medians[i] + medians[i + commands.length]) / 2);
