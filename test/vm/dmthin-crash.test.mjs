@@ -9,7 +9,7 @@ import { boot, kernels } from "./vm.mjs";
 
 t.setTimeout(3_000_000);
 
-const isFull = process.env.TSBOX_SOAK !== undefined || process.env.TSBOX_KERNELS !== undefined;
+const isFull = (process.env.TSBOX_SOAK ?? (process.env.TSBOX_KERNELS ? "full" : "quick")) === "full";
 const kills = isFull ? 100 : 4;
 const cuts = isFull ? 20 : 1;
 

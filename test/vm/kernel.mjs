@@ -49,6 +49,29 @@ export async function kernel(name) {
 	});
 }
 
+/** The files of a Debian package as another suite has it, unpacked into a folder of the cache. The first use downloads it. */
+export async function debianPackage(name, suite) {
+	const folder = join(cache, `${name}-${suite}`);
+	if (await readdir(folder).catch(() => undefined)) return folder;
+	await mkdir(cache, { recursive: true });
+	const unlock = await lock(`${folder}.lock`);
+	try {
+		if (await readdir(folder).catch(() => undefined)) return folder;
+		const work = `${folder}.new`;
+		await rm(work, { recursive: true, force: true });
+		const debs = join(work, "apt");
+		const apt = await privateApt(debs, [suite]);
+		await apt("apt-get", "download", name);
+		for (const file of await readdir(debs))
+			if (file.endsWith(".deb")) await execa("dpkg-deb", ["-x", join(debs, file), join(work, "files")]);
+		await rename(join(work, "files"), folder);
+		await rm(work, { recursive: true });
+		return folder;
+	} finally {
+		await unlock();
+	}
+}
+
 /** Holds a flock, through flock(1), so that the kernel drops it should we die. */
 async function lock(path) {
 	const holder = spawn("flock", [path, "sh", "-c", "echo; read -r unlock"], { stdio: ["pipe", "pipe", "inherit"] });
