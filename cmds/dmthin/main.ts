@@ -7,7 +7,7 @@ import * as host from "#host";
 import { main } from "../common/command-line/tool.ts";
 import { dmthinHint } from "./hints.ts";
 import { stepVerbs } from "./table/verbs.ts";
-import { poolVerbs } from "./verbs.ts";
+import { verbsFor } from "./verbs.ts";
 
 const isDmsetup = /(^|\/)dmsetup$/.test(host.argv()[0] ?? "");
 
@@ -31,6 +31,6 @@ main({
 		return isDmsetup ? stepVerbs("") : [];
 	},
 	verbs() {
-		return isDmsetup ? [] : [...poolVerbs(), ...stepVerbs("dmsetup ")];
+		return isDmsetup ? [] : verbsFor(host.argv()[1]);
 	},
 });
