@@ -58,6 +58,11 @@ export function openControl(path: string): number {
 
 /** Asks the proxy; returns its answer. Fails with its words where it refuses. `fds`: the sockets of `add`. */
 export function ask(path: string, request: Request, fds: number[] = []): Record<string, unknown> {
+	return tell(path, request, fds)();
+}
+
+/** The same in two steps: what it returns waits for the answer. */
+export function tell(path: string, request: Request, fds: number[] = []): () => Record<string, unknown> {
 	const fd = socket(AF_UNIX, SOCK_STREAM);
 	try {
 		connect(fd, { family: AF_UNIX, path });
@@ -70,11 +75,18 @@ export function ask(path: string, request: Request, fds: number[] = []): Record<
 			const part = sent < fds.length ? bytes.subarray(at, at + 1) : bytes.subarray(at);
 			at += sendmsg(fd, part, some.length > 0 ? { control: [rights(some)] } : {});
 		}
-		const answer = JSON.parse(receiveLine(fd)) as Record<string, unknown>;
-		return typeof answer.error === "string" ? fail(answer.error) : answer;
-	} finally {
+	} catch (error) {
 		close(fd);
+		throw error;
 	}
+	return () => {
+		try {
+			const answer = JSON.parse(receiveLine(fd)) as Record<string, unknown>;
+			return typeof answer.error === "string" ? fail(answer.error) : answer;
+		} finally {
+			close(fd);
+		}
+	};
 }
 
 function receiveLine(fd: number): string {

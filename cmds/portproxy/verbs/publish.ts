@@ -7,8 +7,8 @@ import { fail, ToolError, UsageError } from "../../common/errors.ts";
 import { addElements, isTaken, removeElements } from "../../common/firewall/change.ts";
 import { filterRecords, findRecord, openTarget, type Target } from "../../common/record.ts";
 import { registerLeave } from "../../common/sandbox-state.ts";
-import { isAlive } from "../../common/state.ts";
-import { ask } from "../control.ts";
+import { isAlive, type Owner } from "../../common/state.ts";
+import { ask, tell } from "../control.ts";
 import { settle, startDaemon } from "../daemon.ts";
 import { type Destination, destinationOf, proxyAddress } from "../destination.ts";
 import { exposedPorts } from "../exposed.ts";
@@ -63,8 +63,8 @@ function publishOf(target: Target, given: Spec[], options: PublishGiven) {
 			opened.map(({ mapping }) => mapping).map(({ proto, hostAddress, hostPort, port }) => ({ proto, hostAddress, hostPort, port })),
 		);
 		for (const published of ports) if (nat === "none") dryRun(`proxy ${formatHost(published)}`);
-		if (!isDryRun()) serve(target, name, { destination, nat, ports }, opened, options, undo, done);
-		translate(name, nat, ports, destination, undo);
+		const served = isDryRun() ? undefined : serve(target, name, { destination, nat, ports }, opened, options, undo, done);
+		translate(name, nat, ports, destination, served, undo);
 		for (const { fd } of opened) close(fd);
 		for (const step of done) step();
 		return { ports: [...(Array.isArray(record?.ports) ? record.ports : []), ...ports.map(describe)] };
@@ -122,6 +122,12 @@ function openFirst({ proto, hostAddress }: Spec, hostPorts: number[]): { fd: num
 	return fail("no port given");
 }
 
+/** The proxy, and what it served before. */
+interface ServedBefore {
+	owner: Owner;
+	before: Published[];
+}
+
 /** Starts the sandbox's proxy, or gives the sockets to the one that there is. */
 function serve(
 	target: Target,
@@ -131,7 +137,7 @@ function serve(
 	options: PublishGiven,
 	undo: (() => void)[],
 	done: (() => void)[],
-) {
+): ServedBefore {
 	const { pid, pidfd, record, isSandbox } = target;
 	const start = startTime(pid);
 	if (start === undefined || !pidfdSendSignal(pidfd, 0)) return fail(`${name}: has ended`);
@@ -140,13 +146,16 @@ function serve(
 	const control = `${publicationFolder(name)}/control`;
 	if (old && isAlive(old.owner) && old.sandbox.pid === pid && old.sandbox.start === start) {
 		if (old.nat !== nat) fail(`${name}: its ports are published with --nat ${old.nat}`, "unpublish them first, or use the same");
-		ask(
+		const request = { add: opened.map(({ mapping }) => mapping), ports: [...old.ports, ...ports] };
+		/* It answers while the rules are made. */
+		const answer = tell(
 			control,
-			{ add: opened.map(({ mapping }) => mapping), ports: [...old.ports, ...ports] },
+			request,
 			opened.map(({ fd }) => fd),
 		);
 		undo.push(() => void ask(control, { remove: ports, ports: old.ports }));
-		return;
+		done.push(() => void answer());
+		return { owner: old.owner, before: old.ports };
 	}
 	/* Of a sandbox that has had the name, or whose proxy was killed. */
 	if (old) putAway(name);
@@ -163,19 +172,25 @@ function serve(
 	});
 	undo.push(() => end(owner));
 	done.push(() => settle(commit));
+	return { owner, before: [] };
 }
 
 /** The rules, one transaction. */
-function translate(name: string, nat: Nat, ports: Published[], destination: Destination, undo: (() => void)[]) {
+function translate(
+	name: string,
+	nat: Nat,
+	ports: Published[],
+	destination: Destination,
+	served: ServedBefore | undefined,
+	undo: (() => void)[],
+) {
 	if (nat === "none" || destination.inside) return;
 	if (nat === "iptables") return addIptables(name, ports, destination);
-	const before = (isDryRun() ? undefined : readPublication(name))?.ports.slice(0, -ports.length) ?? [];
-	const elements = [...elementsFor(ports, destination), ...allowedFor(ports, before, destination)];
+	const elements = [...elementsFor(ports, destination), ...allowedFor(ports, served?.before ?? [], destination)];
 	if (elements.length === 0) return;
 	allowHairpin(destination);
-	const owner = isDryRun() ? undefined : readPublication(name)?.owner;
 	try {
-		addElements(firewallName(name), elements, owner);
+		addElements(firewallName(name), elements, served?.owner);
 	} catch (error) {
 		if (isTaken(error)) fail(`${name}: a port is published already: ${(error as SysError).message}`, "`tsportproxy ls` shows by whom");
 		throw error;
