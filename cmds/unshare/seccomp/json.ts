@@ -54,7 +54,7 @@ function parseOther(text: string): Word64 | undefined {
 		const value = Number.parseInt(text, 8);
 		return { high: Math.floor(value / 2 ** 32), low: value % 2 ** 32 };
 	}
-	return /^\d+$/.test(text) ? parseDecimal(text) : undefined;
+	return /^(0|[1-9]\d*)$/.test(text) ? parseDecimal(text) : undefined;
 }
 
 /** A number for people: decimal where it is small, else hexadecimal. */
