@@ -191,6 +191,10 @@ export const tools = {
 	volctl: {
 		budget: 30_000,
 		parts: [
+			"attach/attach",
+			"attach/detach",
+			"attach/leave",
+			"attach/sources",
 			"store/address",
 			"store/image",
 			"template",

@@ -1,3 +1,4 @@
+import { releaseLapsed } from "../attach/leave.ts";
 /** rename, update, exists, gc. */
 
 import { exit } from "../../../native/linux/process.ts";
@@ -8,7 +9,7 @@ import { limitFolder, quotaProblem } from "../../common/project-quota.ts";
 import { growImage, hasImage } from "../store/image.ts";
 import { ensureMounted } from "../store/mount.ts";
 import { readOptions, splitPairs } from "../store/options.ts";
-import { allUsers, describeUser, forgetUser, isUsing, usersOf } from "../store/users.ts";
+import { describeUser, usersOf } from "../store/users.ts";
 import { checkName, removeHalves, volumeIfAny, volumeOf, volumesFolder, withVolumes, writeFiles } from "../store/volume.ts";
 
 /** Gives a volume that nobody uses another name. */
@@ -71,14 +72,7 @@ export function existsVolume({ operands }: { operands: string[] }) {
 
 /** Removes what processes that were killed have left, and forgets users that are gone. */
 export function gc() {
-	let forgotten = 0;
-	withVolumes(() => {
-		for (const user of allUsers()) {
-			if (isUsing(user)) continue;
-			forgetUser(user.id);
-			forgotten++;
-		}
-	});
+	const forgotten = releaseLapsed();
 	const halves = removeHalves();
 	if (forgotten + halves > 0) print(`forgot ${forgotten} users, removed ${halves} half-made volumes\n`);
 }
