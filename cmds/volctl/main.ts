@@ -1,7 +1,8 @@
 /** tsvolctl: volumes, data that outlives containers. The verbs of pipes are here, the others in verbs.ts. */
 
+import { command } from "../common/command-line/command.ts";
 import { options } from "../common/command-line/options.ts";
-import { command, main } from "../common/command-line/tool.ts";
+import { main } from "../common/command-line/tool.ts";
 import { abandonRecords } from "../common/record.ts";
 import { attach } from "./attach/attach.ts";
 import { detach } from "./attach/detach.ts";

@@ -1,6 +1,7 @@
 /** The option tables of the verbs that look and change; those of attach and detach are in main.ts. */
+
+import { type Command, command } from "../common/command-line/command.ts";
 import { options } from "../common/command-line/options.ts";
-import { type Command, command } from "../common/command-line/tool.ts";
 import { size } from "../common/units.ts";
 import { existsVolume, gc, renameVolume, update } from "./volume/change.ts";
 import { backup, clone, restore } from "./volume/copy.ts";

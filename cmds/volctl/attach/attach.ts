@@ -12,13 +12,12 @@ import {
 	MS_SHARED,
 	MS_SLAVE,
 	mountSetattr,
-	moveMount,
 } from "../../../native/linux/mount.ts";
 import { startTime } from "../../../native/linux/proc.ts";
-import { S_IFDIR, S_IFMT, stat, statIfAny } from "../../../native/linux/stat.ts";
+import { stat, statIfAny } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { fail, show, ToolError, UsageError } from "../../common/errors.ts";
-import { openInside, openOrMake } from "../../common/inside-root.ts";
+import { attachInside, openInside } from "../../common/inside-root.ts";
 import { filterRecords, type PlanRecord, type Target, withLeave } from "../../common/record.ts";
 import { registerLeave } from "../../common/sandbox-state.ts";
 import { forgetUser, isActive, isContainer, processId, type UsedMount, type User, userOf, writeUser } from "../store/users.ts";
@@ -170,7 +169,7 @@ function mountAll(target: Target, root: number, resolved: Resolved[]) {
 			const done: number[] = [];
 			try {
 				resolved.forEach(({ mount }, i) => {
-					moveInside(detached[i] as number, root, mount.target);
+					attachInside(detached[i] as number, root, mount.target);
 					done.push(detached[i] as number);
 				});
 			} catch (error) {
@@ -205,19 +204,5 @@ function openMount(mount: UsedMount): number {
 		if (error instanceof SysError && error.errno === ENOSYS)
 			fail("mount_setattr: this kernel does not have it", "attaching to a running process needs Linux 5.12; a plan does not");
 		throw error;
-	}
-}
-
-/** Attaches a mount at a place in the root, which is made if need be. */
-function moveInside(mounted: number, root: number, path: string) {
-	const isFolder = (fd: number) => (stat("", fd).mode & S_IFMT) === S_IFDIR;
-	const wantsFolder = isFolder(mounted);
-	const place = openOrMake(root, path, wantsFolder ? "folder" : "file");
-	try {
-		if (isFolder(place) !== wantsFolder)
-			fail(`${show(path)}: ${wantsFolder ? "it is no folder, the source is one" : "a folder is there, the source is none"}`);
-		moveMount(mounted, place, path);
-	} finally {
-		close(place);
 	}
 }

@@ -34,7 +34,7 @@ export function release(user: User, removeAnonymous: boolean, keep: boolean) {
 			if (volume) removeUnused(volume);
 		} catch (error) {
 			/* Another container has it by --volumes-from: it stays for that one. */
-			if (error instanceof SysError) warn("tsvolctl", `${name}: ${error.message}`);
+			if (error instanceof SysError) warn(`${name}: ${error.message}`);
 			else if (!(error instanceof ToolError)) throw error;
 		}
 	}

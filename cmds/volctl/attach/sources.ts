@@ -15,7 +15,7 @@ import { MNT_DETACH, moveMount, OPEN_TREE_CLONE, openTree, UMOUNT_NOFOLLOW, umou
 import { lstatIfAny, mkdirAll, readlink, rmdir, statIfAny } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
-import { needProgram } from "../../common/program.ts";
+import { needProgram } from "../../common/run-program.ts";
 import { runFolder } from "../../common/state.ts";
 import { ensureMounted } from "../store/mount.ts";
 import { type UsedMount, userOf } from "../store/users.ts";
