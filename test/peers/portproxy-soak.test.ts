@@ -47,7 +47,6 @@ t.test(`after ${seconds} s of resets, stalls and half-opens, memory and descript
 		more: ["--udp-timeout", "1s"],
 	});
 	const [pid, udpPid] = [proxy.child.pid as number, datagrams.child.pid as number];
-	const until = Date.now() + seconds * 1000;
 	const counts = { whole: 0, cut: 0, wrong: 0, wrongAnswers: 0, answers: 0, lost: 0 };
 
 	async function visit() {
@@ -95,13 +94,17 @@ t.test(`after ${seconds} s of resets, stalls and half-opens, memory and descript
 		client.close();
 	}
 
-	const worker = async (work: () => Promise<unknown>) => {
-		while (Date.now() < until) await work();
+	const load = async (until: number) => {
+		const worker = async (work: () => Promise<unknown>) => {
+			while (Date.now() < until) await work();
+		};
+		await Promise.all([...Array.from({ length: 40 }, () => worker(visit)), ...Array.from({ length: 5 }, () => worker(speak))]);
 	};
-	for (let i = 0; i < 30; i++) await visit();
+	/* What is taken for the most connections and flows at a time is kept for the next ones: after a while it is enough. */
+	await load(Date.now() + seconds * 200);
 	await pause(6000);
 	const before = { fds: descriptors(pid), rss: resident(pid), udpFds: descriptors(udpPid), udpRss: resident(udpPid) };
-	await Promise.all([...Array.from({ length: 40 }, () => worker(visit)), ...Array.from({ length: 5 }, () => worker(speak))]);
+	await load(Date.now() + seconds * 800);
 	await pause(7000);
 	const after = { fds: descriptors(pid), rss: resident(pid), udpFds: descriptors(udpPid), udpRss: resident(udpPid) };
 	t.comment(JSON.stringify({ ...counts, before, after }));
@@ -111,5 +114,5 @@ t.test(`after ${seconds} s of resets, stalls and half-opens, memory and descript
 	/* Pipes that are kept for the next connections are two descriptors each. */
 	t.ok(after.fds <= before.fds + 32, `${after.fds} descriptors, ${before.fds} before`);
 	t.equal(after.udpFds, before.udpFds);
-	t.ok(after.rss <= before.rss + 400 && after.udpRss <= before.udpRss + 1500, `${after.rss} kB, ${before.rss} kB before`);
+	t.ok(after.rss <= before.rss + 200 && after.udpRss <= before.udpRss + 400, `${after.rss} kB, ${before.rss} kB before`);
 });

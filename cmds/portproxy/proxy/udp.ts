@@ -46,9 +46,6 @@ interface Flow {
 	lastUsed: number;
 	/** The server has answered: the last to go where there are too many. */
 	isAnswered: boolean;
-	/** The client's sockaddr, and the control message that makes its answers come from where it wrote to. */
-	name: Uint8Array;
-	control: Uint8Array;
 }
 
 export function udp(poller: Epoll, peers: Peers, settings: UdpSettings): Udp {
@@ -56,6 +53,11 @@ export function udp(poller: Epoll, peers: Peers, settings: UdpSettings): Udp {
 	const names = new Uint16Array(batch.names.buffer);
 	const controls = new Uint16Array(batch.control.buffer);
 	const flows: (Flow | undefined)[] = [];
+	/** By flow: the client's sockaddr, the control message that makes its answers come from where it wrote to, and their lengths. */
+	let flowNames = new Uint8Array(0);
+	let flowControls = new Uint8Array(0);
+	let nameLengths = new Uint8Array(0);
+	let controlLengths = new Uint8Array(0);
 	const free: number[] = [];
 	const byKey = new Map<Port, Map<string, number>>();
 	let count = 0;
@@ -85,23 +87,39 @@ export function udp(poller: Epoll, peers: Peers, settings: UdpSettings): Udp {
 		return String.fromCharCode(...words, ...(isTold ? controls.subarray(control, control + 8) : []));
 	}
 
-	/** The control message of message i turned round: from where it was sent to. */
-	function answerControl(i: number): Uint8Array {
+	/** Room for what is kept of a flow. */
+	function makeRoomFor(index: number) {
+		if (index < nameLengths.length) return;
+		const room = Math.max(16, 2 * nameLengths.length);
+		const wider = (old: Uint8Array, size: number) => {
+			const fresh = new Uint8Array(size);
+			fresh.set(old);
+			return fresh;
+		};
+		flowNames = wider(flowNames, room * NAME);
+		flowControls = wider(flowControls, room * ROOM);
+		nameLengths = wider(nameLengths, room);
+		controlLengths = wider(controlLengths, room);
+	}
+
+	/** Keeps the control message of message i turned round: from where it was sent to. Returns its length. */
+	function keepControl(index: number, i: number): number {
 		const length = batch.controlLength(i);
-		const control = batch.control.slice(i * ROOM, i * ROOM + length);
-		const words = new Int32Array(control.buffer, 0, control.length >> 2);
+		const control = flowControls.subarray(index * ROOM, index * ROOM + length);
+		control.set(batch.control.subarray(i * ROOM, i * ROOM + length));
+		const words = new Int32Array(control.buffer, control.byteOffset, control.length >> 2);
 		const [level, type] = [words[2], words[3]];
 		if (level === IPPROTO_IP && type === IP_PKTINFO && length >= controlSpace(inPktinfo.size)) {
 			/* Any interface will do: the route decides. */
 			words[4] = 0;
-			return control.subarray(0, controlSpace(inPktinfo.size));
+			return controlSpace(inPktinfo.size);
 		}
 		if (level === IPPROTO_IPV6 && type === IPV6_PKTINFO && length >= controlSpace(in6Pktinfo.size)) {
 			const isLinkLocal = control[16] === 0xfe && ((control[17] as number) & 0xc0) === 0x80;
 			if (!isLinkLocal) words[8] = 0;
-			return control.subarray(0, controlSpace(in6Pktinfo.size));
+			return controlSpace(in6Pktinfo.size);
 		}
-		return new Uint8Array(0);
+		return 0;
 	}
 
 	function end(index: number) {
@@ -139,7 +157,6 @@ export function udp(poller: Epoll, peers: Peers, settings: UdpSettings): Udp {
 			fd = peers.take(port);
 		}
 		if (fd < 0) return -1;
-		const name = batch.names.slice(i * SOCKADDR_STORAGE_SIZE, i * SOCKADDR_STORAGE_SIZE + NAME);
 		const index = free.length > 0 ? (free.pop() as number) : flows.length;
 		if (peers.connect(port, fd) < 0 || poller.tryAdd(fd, EPOLLIN, FLOW, index) < 0) {
 			close(fd);
@@ -147,7 +164,12 @@ export function udp(poller: Epoll, peers: Peers, settings: UdpSettings): Udp {
 			if (index === flows.length) flows.push(undefined);
 			return -1;
 		}
-		flows[index] = { fd, port, key, lastUsed: now, isAnswered: false, name: name.subarray(0, nameSize(name)), control: answerControl(i) };
+		makeRoomFor(index);
+		const at = i * SOCKADDR_STORAGE_SIZE;
+		flowNames.set(batch.names.subarray(at, at + NAME), index * NAME);
+		nameLengths[index] = batch.names[at] === AF_INET ? sockaddrIn.size : sockaddrIn6.size;
+		controlLengths[index] = keepControl(index, i);
+		flows[index] = { fd, port, key, lastUsed: now, isAnswered: false };
 		let keys = byKey.get(port);
 		if (!keys) {
 			keys = new Map();
@@ -230,11 +252,14 @@ export function udp(poller: Epoll, peers: Peers, settings: UdpSettings): Udp {
 					if (received === -ECONNREFUSED) flow.port.refused++;
 					return;
 				}
+				const [nameLength, controlLength] = [nameLengths[index] as number, controlLengths[index] as number];
+				const name = flowNames.subarray(index * NAME, index * NAME + nameLength);
+				const control = flowControls.subarray(index * ROOM, index * ROOM + controlLength);
 				for (let i = 0; i < received; i++) {
 					const length = batch.length(i);
-					batch.names.set(flow.name, i * SOCKADDR_STORAGE_SIZE);
-					batch.control.set(flow.control, i * ROOM);
-					batch.setLengths(i, length, flow.name.length, flow.control.length);
+					batch.names.set(name, i * SOCKADDR_STORAGE_SIZE);
+					batch.control.set(control, i * ROOM);
+					batch.setLengths(i, length, nameLength, controlLength);
 					flow.port.bytesOut += length;
 				}
 				const sent = send(flow.port.fd, 0, received);
@@ -262,8 +287,4 @@ export function udp(poller: Epoll, peers: Peers, settings: UdpSettings): Udp {
 		},
 		count: () => count,
 	};
-}
-
-function nameSize(name: Uint8Array): number {
-	return name[0] === AF_INET ? sockaddrIn.size : sockaddrIn6.size;
 }
