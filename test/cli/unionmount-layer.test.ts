@@ -270,6 +270,17 @@ t.test("a container's changes become a layer of an image, without the mount poin
 	t.match(stdout, /^\.\/ new \.wh\.one 1\n(\w{8})\n\1\n$/, stderr);
 });
 
+t.test("a container's tree of any depth is listed, packed, squashed, checked and removed", needsRoot, async (t) => {
+	const { stdout, stderr, status } = shell(`${twoLayers}
+		python3 -c 'import os,sys
+os.chdir(sys.argv[1])
+for i in range(1300): os.mkdir("dd"); os.chdir("dd")
+open("deep", "w").write("x")' $m
+		$T layer diff web | wc -l; $T layer export web | tar -t | wc -l; $T layer check && $T layer umount web && $T layer rm web`);
+	t.equal(stdout, "1301\n1302\nweb\n", stderr);
+	t.equal(status, 0);
+});
+
 t.test("--map-users shows a layer's owners as others without a chown", needsRoot, async (t) => {
 	const { stdout, stderr } = shell(`mkdir a; touch a/f; chown 5:6 a/f; tar -C a -c . | $T layer import --id base >/dev/null
 		$T layer mount web --parent base --map-users 0:100000:65536 >/dev/null; stat -c %u:%g $D/layers/base/diff/f $D/layers/web/merged $D/layers/web/merged/f`);

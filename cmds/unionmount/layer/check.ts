@@ -1,7 +1,8 @@
 /** `layer check` and `convert`: the store against the disk, and whiteouts of the one kind made into the other. */
-import { close, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, open, readdir, readdirOf, readFileIfAny } from "../../../native/linux/fd.ts";
-import { lstatIfAny, mknod, readlinkIfAny, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, unlink } from "../../../native/linux/stat.ts";
+import { close, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, open, readdir, readFileIfAny } from "../../../native/linux/fd.ts";
+import { lstatIfAny, mknod, readlinkIfAny, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, type Stat, unlink } from "../../../native/linux/stat.ts";
 import { xattrsOf } from "../../../native/linux/tar/archive.ts";
+import { walkTree } from "../../../native/linux/walk.ts";
 import { removeFileXattr, setFileXattr } from "../../../native/linux/xattr.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { escapeControls, fail, ToolError, UsageError } from "../../common/errors.ts";
@@ -10,22 +11,6 @@ import { isOverlayXattr, isWhiteoutNode, OPAQUE, OWN, opaqueOf, overlayName, PRE
 import { mountedLayers } from "./mount.ts";
 import { allLayers, chainOf, findLayer, getLayer, type LayerFacts, type Layout, layerIds, linkOf, openStore, readLower } from "./store.ts";
 
-/** Calls for each file below an open folder; a folder's own attributes come with it. */
-function walk(fd: number, path: string, visit: (folder: number, name: string, path: string) => void) {
-	for (const name of readdirOf(fd)) {
-		const here = `${path}/${name}`;
-		visit(fd, name, here);
-		const stat = lstatIfAny(name, fd);
-		if (!stat || (stat.mode & S_IFMT) !== S_IFDIR) continue;
-		const below = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, fd);
-		try {
-			walk(below, here, visit);
-		} finally {
-			close(below);
-		}
-	}
-}
-
 /** What is wrong with a layer's files: what would hide or show other files than its archive said. */
 function forged(layer: LayerFacts): string[] {
 	const problems: string[] = [];
@@ -33,16 +18,18 @@ function forged(layer: LayerFacts): string[] {
 	const top = open(store.diff(layer.id), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 	const isWhiteoutOf = (name: string) => layer.layout === "overlay2" && name.startsWith(PREFIX);
 	try {
-		walk(top, "", (folder, name, path) => {
-			if (isWhiteoutOf(name)) problems.push(`${path}: a file with the name of a whiteout`);
-			if (layer.layout === "aufs") {
-				const stat = lstatIfAny(name, folder);
-				if (stat && isWhiteoutNode(stat.mode, stat.rdev)) problems.push(`${path}: overlay's whiteout in a layer for aufs`);
-				return;
-			}
-			for (const [xattr] of xattrsOf(`/proc/self/fd/${folder}/${name}`))
-				if (isOverlayXattr(xattr) && ["redirect", "metacopy"].includes(overlayName(xattr)))
-					problems.push(`${path}: ${xattr}: shows other files than the layer's`);
+		walkTree(top, {
+			visit: (folder, name, path, stat) => {
+				if (isWhiteoutOf(name)) problems.push(`${path}: a file with the name of a whiteout`);
+				if (layer.layout === "aufs") {
+					if (isWhiteoutNode(stat.mode, stat.rdev)) problems.push(`${path}: overlay's whiteout in a layer for aufs`);
+					return true;
+				}
+				for (const [xattr] of xattrsOf(`/proc/self/fd/${folder}/${name}`))
+					if (isOverlayXattr(xattr) && ["redirect", "metacopy"].includes(overlayName(xattr)))
+						problems.push(`${path}: ${xattr}: shows other files than the layer's`);
+				return true;
+			},
 		});
 	} finally {
 		close(top);
@@ -130,34 +117,26 @@ export function convertTree(path: string, to: Layout): number {
 		}
 		for (const [name] of xattrs) if (isOverlayXattr(name)) removeFileXattr(fd, name);
 	};
-	const inside = (fd: number) => {
-		for (const name of readdirOf(fd)) {
-			const stat = lstatIfAny(name, fd);
-			if (!stat) continue;
-			if (to === "overlay2" && name.startsWith(PREFIX) && name !== OPAQUE) {
-				unlink(name, fd);
-				if (!name.startsWith(OWN)) {
-					const target = name.slice(PREFIX.length);
-					if (target !== "" && target !== "." && target !== ".." && !lstatIfAny(target, fd)) mknod(target, S_IFCHR, 0, fd);
-					count++;
-				}
-			} else if (to === "aufs" && isWhiteoutNode(stat.mode, stat.rdev)) {
-				unlink(name, fd);
-				mknod(PREFIX + name, S_IFREG | 0o444, 0, fd);
-				count++;
-			} else if ((stat.mode & S_IFMT) === S_IFDIR) {
-				const below = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, fd);
-				try {
-					inside(below);
-				} finally {
-					close(below);
-				}
-			}
+	const visit = (fd: number, name: string, _path: string, stat: Stat): boolean => {
+		if (to === "overlay2" && name.startsWith(PREFIX) && name !== OPAQUE) {
+			const isOwn = name.startsWith(OWN);
+			/* aufs's own folders stay: what is in them is nobody's file. */
+			if ((stat.mode & S_IFMT) === S_IFDIR) return false;
+			unlink(name, fd);
+			const target = name.slice(PREFIX.length);
+			if (!isOwn && target !== "" && target !== "." && target !== ".." && !lstatIfAny(target, fd)) mknod(target, S_IFCHR, 0, fd);
+			if (!isOwn) count++;
+			return false;
 		}
-		opaque(fd);
+		if (to === "aufs" && isWhiteoutNode(stat.mode, stat.rdev)) {
+			unlink(name, fd);
+			mknod(PREFIX + name, S_IFREG | 0o444, 0, fd);
+			count++;
+		}
+		return true;
 	};
 	try {
-		inside(top);
+		walkTree(top, { visit, leave: opaque });
 	} finally {
 		close(top);
 	}

@@ -1,7 +1,8 @@
 /** `layer diff`: what a layer changes of those below it, as `docker diff` lists it. */
-import { close, O_CLOEXEC, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, open, readdirOf } from "../../../native/linux/fd.ts";
+import { close, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, open, readdirOf } from "../../../native/linux/fd.ts";
 import { lstatIfAny, S_IFDIR, S_IFMT, S_IFREG, type Stat } from "../../../native/linux/stat.ts";
 import { xattrsOf } from "../../../native/linux/tar/archive.ts";
+import { walkTree } from "../../../native/linux/walk.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { escapeControls, UsageError } from "../../common/errors.ts";
 import { json } from "../../common/table.ts";
@@ -31,32 +32,41 @@ export function changesOf(diff: string, below: Union, layout: Layout): Change[] 
 		}
 	};
 
-	const node = (fd: number, name: string, path: string, isXattr: boolean) => {
-		const stat = lstatIfAny(name, fd);
-		if (!stat) return;
+	/* Folders in which whiteouts are xattrs; and the last one that is new as a whole. */
+	const xattrFolders = new Set<string>();
+	let newFolder = "-";
+	const opaqueness = (folder: number) => (layout === "aufs" ? (lstatIfAny(OPAQUE, folder) ? "y" : undefined) : opaqueOf(xattrsOf(folder)));
+
+	const visit = (fd: number, name: string, path: string, stat: Stat): boolean => {
+		const folder = path.slice(0, path.length - name.length - 1);
 		if (layout === "aufs" && name.startsWith(PREFIX)) {
-			if (!name.startsWith(OWN)) add("D", `${path.slice(0, path.lastIndexOf("/"))}/${name.slice(PREFIX.length)}`);
-			return;
+			if (!name.startsWith(OWN)) add("D", `${folder}/${name.slice(PREFIX.length)}`);
+			return false;
 		}
 		const isXattrWhiteout =
-			isXattr && (stat.mode & S_IFMT) === S_IFREG && stat.size === 0 && hasWhiteoutXattr(xattrsOf(`/proc/self/fd/${fd}/${name}`));
+			xattrFolders.has(folder) &&
+			(stat.mode & S_IFMT) === S_IFREG &&
+			stat.size === 0 &&
+			hasWhiteoutXattr(xattrsOf(`/proc/self/fd/${fd}/${name}`));
 		if (layout === "overlay2" && (isWhiteoutNode(stat.mode, stat.rdev) || isXattrWhiteout)) {
 			add("D", path);
-			return;
+			return false;
 		}
+		/* Below what is new all is new. */
+		const old = folder === newFolder || folder.startsWith(`${newFolder}/`) ? undefined : below.look(path);
+		if (!old) {
+			add("A", path);
+			if (isFolder(stat) && folder !== newFolder && !folder.startsWith(`${newFolder}/`)) newFolder = path;
+		} else if (!isFolder(stat) || !isFolder(old.stat) || differs(stat, old.stat)) add("C", path);
+		return true;
+	};
+
+	const enter = (folder: number, path: string, names: string[]) => {
+		const opaque = opaqueness(folder);
+		if (opaque === "x") xattrFolders.add(path);
+		if (opaque !== "y" || path === "" || path === newFolder || path.startsWith(`${newFolder}/`)) return;
 		const old = below.look(path);
-		if (!old) add("A", path);
-		else if (!isFolder(stat) || !isFolder(old.stat) || differs(stat, old.stat)) add("C", path);
-		if (!isFolder(stat)) return;
-		const folder = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0, fd);
-		try {
-			const opaque = layout === "aufs" ? (lstatIfAny(OPAQUE, folder) ? "y" : undefined) : opaqueOf(xattrsOf(folder));
-			const names = readdirOf(folder);
-			if (opaque === "y" && old && isFolder(old.stat)) hidden(old, names, path);
-			for (const entry of names) node(folder, entry, `${path}/${entry}`, opaque === "x");
-		} finally {
-			close(folder);
-		}
+		if (old && isFolder(old.stat)) hidden(old, names, path);
 	};
 
 	/** A folder that was removed and made again: what it had and has no more. */
@@ -73,8 +83,7 @@ export function changesOf(diff: string, below: Union, layout: Layout): Change[] 
 
 	const top = open(diff, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 	try {
-		const isXattr = opaqueOf(xattrsOf(top)) === "x";
-		for (const name of readdirOf(top)) node(top, name, `/${name}`, isXattr);
+		walkTree(top, { visit, enter });
 	} finally {
 		close(top);
 	}
