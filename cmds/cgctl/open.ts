@@ -1,7 +1,8 @@
 /** What create, join, run, set and delegate begin with: the cgroup that is named, made if need be, and its limits. */
+
 import { isDryRun } from "../../native/linux/syscall.ts";
 import { giveUp, openLock, releaseLock, shareLock, takeAlone, takeShared } from "./group/lock.ts";
-import { isMade, makeGroup, readControllers, unmake } from "./group/make.ts";
+import { look, makeGroup, readControllers, unmake } from "./group/make.ts";
 import { checkOurs, type Group } from "./group/path.ts";
 import { applyLimits, checkLimits } from "./limits/apply.ts";
 import { putBack, type Undo } from "./limits/put-back.ts";
@@ -50,10 +51,13 @@ export function whileOpen<T>(
 	const lock = openLock();
 	try {
 		takeShared(lock);
-		if (!isMade(group, make)) {
+		let wanted = look(group, make);
+		if (!wanted.isMade) {
 			giveUp(lock);
 			takeAlone(lock);
-			makeGroup(group, make, made);
+			/* Those that it was on decide where else it is to be; they may have changed meanwhile. */
+			if (wanted.isSomewhere) wanted = look(group, make);
+			makeGroup(group, make, wanted, made);
 			shareLock(lock);
 		}
 		if (limited && (made.length > 0 || !onlyNew))

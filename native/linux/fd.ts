@@ -120,6 +120,29 @@ export function readFileIfAny(path: string, dirfd = AT_FDCWD): string | undefine
 	}
 }
 
+let page: Uint8Array | undefined;
+
+/**
+ * A kernel file's text, or -errno where it cannot be opened or read: for those who ask for many files, of which some are
+ * not there. What fits into a page is read by one read(2).
+ */
+export function tryReadFile(path: string, dirfd = AT_FDCWD): string | number {
+	const fd = tryCall("openat", nr.SYS_openat, dirfd, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0) return fd;
+	try {
+		page ??= new Uint8Array(4096);
+		const length = tryCall("read", nr.SYS_read, fd, page, page.length);
+		if (length < page.length) return length < 0 ? length : host.decode(page, 0, length);
+		const rest = readAll(fd);
+		const bytes = new Uint8Array(length + rest.length);
+		bytes.set(page);
+		bytes.set(rest, length);
+		return host.decode(bytes);
+	} finally {
+		tryCall("close", nr.SYS_close, fd);
+	}
+}
+
 /** Writes a kernel file (/proc, /sys, cgroup) with one write(2), as those demand. Throws SysError with the path. */
 export function writeKernelFile(path: string, text: string, dirfd = AT_FDCWD) {
 	if (dryRun(`write ${path} ${JSON.stringify(text)}`)) return;
@@ -134,21 +157,23 @@ export function writeKernelFile(path: string, text: string, dirfd = AT_FDCWD) {
 }
 
 /** The names in a folder, without `.` and `..`, as the kernel orders them. */
-export function readdir(path: string, dirfd = AT_FDCWD): string[] {
+export function readdir(path: string, dirfd = AT_FDCWD, type?: number): string[] {
 	const fd = open(path, O_RDONLY | O_DIRECTORY, 0, dirfd);
 	try {
-		return readdirOf(fd);
+		return readdirOf(fd, type);
 	} finally {
 		close(fd);
 	}
 }
 
+export const DT_DIR = 4;
+
 /**
- * The names in an open folder, from its read position on.
+ * The names in an open folder, from its read position on; those of one type only (DT_DIR), where the file system tells it.
  *
  * linux_dirent64: u64 d_ino, s64 d_off, u16 d_reclen, u8 d_type, char d_name[]
  */
-export function readdirOf(fd: number): string[] {
+export function readdirOf(fd: number, type?: number): string[] {
 	const names: string[] = [];
 	const bytes = new Uint8Array(16384);
 	const view = new DataView(bytes.buffer);
@@ -157,10 +182,12 @@ export function readdirOf(fd: number): string[] {
 		if (length === 0) return names;
 		for (let at = 0; at < length; ) {
 			const next = at + view.getUint16(at + 16, true);
-			let end = at + 19;
-			while (bytes[end] !== 0) end++;
-			const name = host.decode(bytes, at + 19, end);
-			if (name !== "." && name !== "..") names.push(name);
+			if (type === undefined || bytes[at + 18] === type) {
+				let end = at + 19;
+				while (bytes[end] !== 0) end++;
+				const name = host.decode(bytes, at + 19, end);
+				if (name !== "." && name !== "..") names.push(name);
+			}
 			at = next;
 		}
 	}

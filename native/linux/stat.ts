@@ -196,6 +196,20 @@ export function statIfAny(path: string, dirfd = AT_FDCWD): Stat | undefined {
 	return typeof result === "number" ? undefined : result;
 }
 
+let asked: Uint8Array | undefined;
+
+/**
+ * The links of a folder: two, and one for each folder in it on most file systems; 0 where there is none, or something else.
+ * For those who ask of many folders: no more is read of what the kernel gives.
+ */
+export function folderLinks(path: string): number {
+	asked ??= new Uint8Array(statxStruct.size);
+	if (tryCall("statx", nr.SYS_statx, AT_FDCWD, path, 0, STATX_BASIC_STATS, asked) < 0) return 0;
+	const { stx_mode, stx_nlink } = statxStruct.offset;
+	const mode = (asked[stx_mode] as number) | ((asked[stx_mode + 1] as number) << 8);
+	return (mode & S_IFMT) !== S_IFDIR ? 0 : new DataView(asked.buffer).getUint32(stx_nlink, true);
+}
+
 export const NSFS_MAGIC = 0x6e736673;
 export const PROC_SUPER_MAGIC = 0x9fa0;
 export const TMPFS_MAGIC = 0x01021994;

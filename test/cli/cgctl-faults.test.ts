@@ -149,7 +149,7 @@ t.test("killed at any point of join, leave or rm, gc or the same again clears wh
 		[["join", "web", "--pids", "5"], plan, false],
 		[["leave", "killed"], "", true],
 	] as const)
-		for (let nth = 1; ; nth += 3) {
+		for (let nth = 1; ; nth += 2) {
 			if (isMade) tscgctl(["join", "web"], plan);
 			const { reached } = injected(calls, "signal=KILL", nth, [...args], input);
 			if (!reached) break;
@@ -158,7 +158,7 @@ t.test("killed at any point of join, leave or rm, gc or the same again clears wh
 			if (status !== 0 || places("web").length > 0 || notes().length > 0)
 				t.fail(`${args[0]} ${nth}: gc ${status} ${stderr}, left ${places("web")} ${notes()}`);
 		}
-	for (let nth = 1; ; nth += 3) {
+	for (let nth = 1; ; nth += 2) {
 		tscgctl(["create", "half"]);
 		const { reached } = injected(calls, "signal=KILL", nth, ["rm", "half"]);
 		if (!reached) break;
@@ -166,5 +166,5 @@ t.test("killed at any point of join, leave or rm, gc or the same again clears wh
 		if (places("half").length > 0) tscgctl(["rm", "half"]);
 		if (places("half").length > 0) t.fail(`rm ${nth}: left ${places("half")}`);
 	}
-	t.ok(tried > 60, `${tried} kills`);
+	t.ok(tried > 40, `${tried} kills`);
 });

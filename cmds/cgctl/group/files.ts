@@ -1,33 +1,23 @@
 /** What is in a cgroup: the cgroups below it, and processes. */
+
 import { EACCES } from "../../../native/linux/errno.ts";
-import { readdir } from "../../../native/linux/fd.ts";
+import { AT_FDCWD, DT_DIR, readdir } from "../../../native/linux/fd.ts";
 import { processStat } from "../../../native/linux/proc.ts";
-import { S_IFDIR, S_IFMT, statIfAny } from "../../../native/linux/stat.ts";
+import { folderLinks } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { show } from "../../common/errors.ts";
 import { type Group, placesOf } from "./path.ts";
 import { pidsIn } from "./read.ts";
 
-/** The cgroups right below a folder. */
+/** The cgroups right below a folder. It has a link for each, beside its own two. */
 export function childNames(folder: string): string[] {
-	let names: string[];
+	if (folderLinks(folder) === 2) return [];
 	try {
-		names = readdir(folder);
+		return readdir(folder, AT_FDCWD, DT_DIR).sort();
 	} catch (error) {
 		if (error instanceof SysError && error.errno !== EACCES) return [];
 		throw error;
 	}
-	/* Files of the kernel have a dot or are known; only a stat tells for certain. */
-	return names
-		.filter(
-			(name) =>
-				!/^(cgroup|cpu|cpuset|memory|io|pids|blkio|hugetlb|devices|freezer|cpuacct|irq)\./.test(name) && isFolder(`${folder}/${name}`),
-		)
-		.sort();
-}
-
-function isFolder(path: string): boolean {
-	return ((statIfAny(path)?.mode ?? 0) & S_IFMT) === S_IFDIR;
 }
 
 /** The names right below a cgroup, on any hierarchy. */

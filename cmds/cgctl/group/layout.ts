@@ -18,6 +18,8 @@ export interface Layout {
 	hierarchies: Hierarchy[];
 	/** v1 hierarchies without controllers: some other program's bookkeeping, left alone. */
 	named: Hierarchy[];
+	/** What `hierarchyOf` has found. */
+	known?: Map<string, Hierarchy | undefined>;
 }
 
 /** What v2 offers on every cgroup, without a controller. */
@@ -38,6 +40,12 @@ export function findLayout(): Layout {
 
 /** The hierarchy that has a controller, or undefined where none has. */
 export function hierarchyOf(layout: Layout, controller: string): Hierarchy | undefined {
+	layout.known ??= new Map();
+	if (!layout.known.has(controller)) layout.known.set(controller, findHierarchy(layout, controller));
+	return layout.known.get(controller);
+}
+
+function findHierarchy(layout: Layout, controller: string): Hierarchy | undefined {
 	const v1Name = controller === "io" ? "blkio" : controller;
 	return (
 		layout.hierarchies.find((h) => h.version === 1 && h.controllers.includes(v1Name)) ??

@@ -45,36 +45,43 @@ export function readControllers(text: string | undefined, group: Group): string[
 	});
 }
 
-/** The hierarchies to make a cgroup on: those asked for; else those that it is on already; else all of v1, or v2. */
-function hierarchiesFor(group: Group, { controllers, needed = [], grow = true, everywhere = false }: MakeOptions): Hierarchy[] {
-	if (everywhere && !controllers) return everyHierarchy(group.layout);
+/** Where a cgroup is to be, and where it is: looked at once. */
+export interface Wanted {
+	hierarchies: Hierarchy[];
+	isMade: boolean;
+	isSomewhere: boolean;
+}
+
+/**
+ * The hierarchies to make a cgroup on: those asked for; else those that it is on already; else all of v1, or v2. It is
+ * made where it is on all of them, with the controllers that are needed.
+ */
+export function look(group: Group, { controllers, needed = [], grow = true, everywhere = false }: MakeOptions): Wanted {
 	const { hierarchies, kind } = group.layout;
 	const named = (names: string[]) =>
 		names.map((name) =>
 			name === "v2" ? hierarchies.find((h) => h.version === 2) : hierarchyOf(group.layout, name === "blkio" ? "io" : name),
 		);
-	const wanted = named(controllers ?? []);
-	const own = wanted.length > 0 ? wanted : hierarchies.filter((h) => isFolder(folderIn(group, h)));
+	const isOn = everyHierarchy(group.layout).filter((h) => isFolder(folderIn(group, h)));
+	const asked = named(controllers ?? []);
+	const own = asked.length > 0 ? asked : hierarchies.filter((h) => isOn.includes(h));
 	const base = own.length > 0 ? own : hierarchies.filter((h) => h.version === 1 || kind === "v2");
 	const more = grow ? named(needed) : [];
-	return hierarchies.filter((h) => base.includes(h) || more.includes(h));
+	const wanted =
+		everywhere && !controllers ? everyHierarchy(group.layout) : hierarchies.filter((h) => base.includes(h) || more.includes(h));
+	const isMade = wanted.every((h) => isOn.includes(h) && hasControllers(group, h, needed));
+	return { hierarchies: wanted, isMade, isSomewhere: isOn.length > 0 };
 }
 
-/** True where nothing is to be made: the cgroup is there, with the controllers that are needed. */
-export function isMade(group: Group, options: MakeOptions): boolean {
-	const { needed = [] } = options;
-	return hierarchiesFor(group, options).every((hierarchy) => {
-		const folder = folderIn(group, hierarchy);
-		if (hierarchy.version === 1 || needed.length === 0) return isFolder(folder);
-		const has = readTrimmed(`${folder}/cgroup.controllers`)?.split(" ");
-		return has !== undefined && needed.every((name) => has.includes(name) || !hierarchy.controllers.includes(name));
-	});
+function hasControllers(group: Group, hierarchy: Hierarchy, needed: string[]): boolean {
+	if (hierarchy.version === 1 || needed.length === 0) return true;
+	const has = readTrimmed(`${folderIn(group, hierarchy)}/cgroup.controllers`)?.split(" ");
+	return has !== undefined && needed.every((name) => has.includes(name) || !hierarchy.controllers.includes(name));
 }
 
 /** Makes the cgroup, and those above it, where they are not. Adds the folders that were not there to `made`. */
-export function makeGroup(group: Group, options: MakeOptions, made: string[]) {
-	const hierarchies = hierarchiesFor(group, options);
-	for (const each of lineage(group)) if (!hierarchies.every((hierarchy) => isFolder(folderIn(each, hierarchy)))) checkName(each);
+export function makeGroup(group: Group, options: MakeOptions, { hierarchies }: Wanted, made: string[]) {
+	for (const each of lineage(group)) checkName(each, () => hierarchies.every((hierarchy) => isFolder(folderIn(each, hierarchy))));
 	for (const hierarchy of hierarchies) {
 		makeOn(group, hierarchy, made);
 		if (hierarchy.version === 2) enableControllers(group, hierarchy, options);

@@ -8,7 +8,7 @@
  */
 
 import type { Hierarchy } from "../../../native/linux/cgroup.ts";
-import { S_IFDIR, S_IFMT, statIfAny } from "../../../native/linux/stat.ts";
+import { folderLinks, statIfAny } from "../../../native/linux/stat.ts";
 import { getxattrIfAny, setxattr } from "../../../native/linux/xattr.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
 import { getenv } from "../../common/state.ts";
@@ -47,11 +47,11 @@ function parts(path: string): string[] {
  * Fails on a name that is not fit for a cgroup that is to be made: the kernel's files have such names, and other
  * programs could not tell which is which (systemd's cgroups never have them either).
  */
-export function checkName(group: Group) {
+export function checkName(group: Group, isThere: () => boolean) {
 	const reserved =
 		/^(tasks|notify_on_release|release_agent|(cgroup|cpu|cpuset|cpuacct|memory|io|blkio|pids|devices|freezer|hugetlb|rdma|misc|dmem|irq|net_cls|net_prio|perf_event|debug)\..*)$/;
 	const name = group.name.slice(group.name.lastIndexOf("/") + 1);
-	if (reserved.test(name))
+	if (reserved.test(name) && !isThere())
 		throw new UsageError(`${show(name)}: not a name for a cgroup`, "the kernel's files in a cgroup have names like this one");
 }
 
@@ -110,7 +110,7 @@ export function isThere(path: string): boolean {
 
 /** True of a cgroup's folder: not of a kernel file that has the same name. */
 export function isFolder(path: string): boolean {
-	return pretended.includes(path) || ((statIfAny(path)?.mode ?? 0) & S_IFMT) === S_IFDIR;
+	return pretended.includes(path) || folderLinks(path) > 0;
 }
 
 /** The hierarchies that the cgroup exists on, with its folder on each. */

@@ -1,18 +1,20 @@
 /** Reading a cgroup's files. */
-import { ENODEV, EOPNOTSUPP } from "../../../native/linux/errno.ts";
-import { readFileIfAny } from "../../../native/linux/fd.ts";
+
+import { ENODEV, ENOENT, ENOTDIR, EOPNOTSUPP } from "../../../native/linux/errno.ts";
+import { tryReadFile } from "../../../native/linux/fd.ts";
 import { statusField } from "../../../native/linux/proc.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { folderOf, type Group } from "./path.ts";
 
-/** A file's text without the last newline; undefined where there is none (the cgroup may be gone: ENODEV) or it cannot be read here. */
+/** What an absent file gives: the cgroup may be gone (ENODEV), or the file mean nothing in its state. */
+const ABSENT = [ENOENT, ENOTDIR, ENODEV, EOPNOTSUPP];
+
+/** A file's text without the last newline; undefined where there is none or it cannot be read here. */
 export function readTrimmed(path: string): string | undefined {
-	try {
-		return readFileIfAny(path)?.trimEnd();
-	} catch (error) {
-		if (error instanceof SysError && (error.errno === ENODEV || error.errno === EOPNOTSUPP)) return undefined;
-		throw error;
-	}
+	const text = tryReadFile(path);
+	if (typeof text === "string") return text.trimEnd();
+	if (ABSENT.includes(-text)) return undefined;
+	throw new SysError("openat", -text, path);
 }
 
 /** A cgroup's file on the hierarchy that has a controller. */
@@ -36,14 +38,10 @@ export function keyed(text: string | undefined): Record<string, number> {
  * threaded cgroup of v2 has no such list: there it is the processes whose threads are in it.
  */
 export function pidsIn(folder: string): number[] {
-	let text: string | undefined;
-	try {
-		text = readFileIfAny(`${folder}/cgroup.procs`);
-	} catch (error) {
-		if (error instanceof SysError && error.errno === EOPNOTSUPP) return processesOfThreads(folder);
-		if (!(error instanceof SysError && error.errno === ENODEV)) throw error;
-	}
-	return numbers(text ?? "");
+	const text = tryReadFile(`${folder}/cgroup.procs`);
+	if (text === -EOPNOTSUPP) return processesOfThreads(folder);
+	if (typeof text === "number" && !ABSENT.includes(-text)) throw new SysError("openat", -text, `${folder}/cgroup.procs`);
+	return typeof text === "string" && text !== "" ? numbers(text) : [];
 }
 
 function numbers(text: string): number[] {

@@ -3,13 +3,13 @@
 import type { Hierarchy } from "../../../native/linux/cgroup.ts";
 import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../../native/linux/clock.ts";
 import { EBUSY, ENOENT } from "../../../native/linux/errno.ts";
-import { S_IFDIR, S_IFMT, statIfAny, tryRmdir } from "../../../native/linux/stat.ts";
+import { folderLinks, tryRmdir } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { explain, explainBusy } from "./explain.ts";
 import { subtree } from "./files.ts";
 import { everyHierarchy } from "./layout.ts";
 import { whileAlone } from "./lock.ts";
-import { folderIn, type Group, noSuchGroup } from "./path.ts";
+import { folderIn, type Group, noSuchGroup, placesOf } from "./path.ts";
 import { pidsIn } from "./read.ts";
 
 /** How long the last process may take to give its memory back, in seconds; and what hierarchies may differ by, when one has let it go. */
@@ -28,6 +28,13 @@ export function removeGroup(group: Group, recursive: boolean) {
 	}
 }
 
+/** The short way for a cgroup that most likely is empty. False where it is not, or not yet. */
+export function removeIfEmpty(group: Group): boolean {
+	const places = placesOf(group);
+	const isEmpty = places.every(({ folder }) => pidsIn(folder).length === 0 && folderLinks(folder) <= 2);
+	return isEmpty && places.length > 0 && whileAlone(() => tryRemove(group, false));
+}
+
 /** False where the kernel still counts a process that has ended; then nothing has been removed. */
 function tryRemove(group: Group, recursive: boolean): boolean {
 	const groups = recursive ? subtree(group) : [group];
@@ -43,10 +50,10 @@ function tryRemove(group: Group, recursive: boolean): boolean {
 /** True where the cgroup is there, without processes and cgroups below it; false where it is not. Fails where it has some. */
 function isEmpty(group: Group, hierarchy: Hierarchy, recursive: boolean): boolean {
 	const folder = folderIn(group, hierarchy);
-	const found = statIfAny(folder);
-	if (!found || (found.mode & S_IFMT) !== S_IFDIR) return false;
+	const links = folderLinks(folder);
+	if (links === 0) return false;
 	/* A folder has a link more for each folder in it. */
-	if (pidsIn(folder).length > 0 || (!recursive && found.nlink > 2)) throw explainBusy(group, [folder]);
+	if (pidsIn(folder).length > 0 || (!recursive && links > 2)) throw explainBusy(group, [folder]);
 	return true;
 }
 
@@ -59,7 +66,7 @@ function removeFolder(group: Group, hierarchy: Hierarchy, patience: number): boo
 		if (result !== -EBUSY) throw explain(new SysError("rmdir", -result, folder), group, hierarchy);
 		/* The last process has ended, but is not reaped yet or still on its way out. */
 		if (patience === 0) return false;
-		if (pause > patience || pidsIn(folder).length > 0 || (statIfAny(folder)?.nlink ?? 0) > 2) throw explainBusy(group, [folder]);
+		if (pause > patience || pidsIn(folder).length > 0 || folderLinks(folder) > 2) throw explainBusy(group, [folder]);
 		sleep(pause);
 	}
 }

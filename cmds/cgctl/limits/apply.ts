@@ -19,12 +19,18 @@ import type { Limits } from "./table.ts";
 
 /** What a plan asks of a real cgroup. Of one that is not there yet it can be told which file for a weight it will have. */
 function factsOf(group: Group): Facts {
-	const isNew = placesOf(group).length === 0 || isDryRun();
+	/* The cgroup may be about to be made. */
+	const isNew = () => isDryRun() || placesOf(group).length === 0;
 	return {
 		version: (controller) => hierarchyOf(group.layout, controller)?.version,
-		read: (controller, file) => readIn(group, controller, file) ?? (isNew && hasNewWeight(group, file) ? "" : undefined),
+		read: (controller, file) =>
+			readIn(group, controller, file) ?? (hasWeight(file) && isNew() && hasNewWeight(group, file) ? "" : undefined),
 		device: diskNumber,
 	};
+}
+
+function hasWeight(file: string): boolean {
+	return /^(blkio|io)\.(bfq\.)?weight/.test(file);
 }
 
 /** The hierarchy's root has no weight, but other files of what gives the cgroups below it one. */
@@ -32,8 +38,8 @@ function hasNewWeight(group: Group, file: string): boolean {
 	const folder = folderOf({ ...group, name: "" }, "io");
 	const isByBfq = isThere(`${folder}/blkio.bfq.io_service_bytes`);
 	const isByCost = isThere(`${folder}/io.cost.qos`);
-	if (file === "blkio.weight") return !isByBfq;
-	if (file === "blkio.bfq.weight") return isByBfq;
+	if (file === "blkio.weight" || file === "blkio.weight_device") return !isByBfq;
+	if (file === "blkio.bfq.weight" || file === "blkio.bfq.weight_device") return isByBfq;
 	if (file === "io.weight") return isByCost;
 	return file === "io.bfq.weight" && !isByCost;
 }

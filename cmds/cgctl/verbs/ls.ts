@@ -1,26 +1,22 @@
+import { folderLinks } from "../../../native/linux/stat.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { json, table } from "../../common/table.ts";
 import { formatDuration, formatSize } from "../../common/units.ts";
-import { childrenOf, processesOf } from "../group/files.ts";
-import { childOf, existingGroup, type Group, groupAt, type PathOptions, placesOf, plainName } from "../group/path.ts";
-import { cpuUsage, isFrozen, memoryUsage, pidsUsage } from "../usage/usage.ts";
+import { childNames } from "../group/files.ts";
+import { everyHierarchy } from "../group/layout.ts";
+import { childOf, existingGroup, folderIn, folderOf, type Group, groupAt, type PathOptions, plainName } from "../group/path.ts";
+import { pidsIn } from "../group/read.ts";
+import { type Glance, glance } from "../usage/glance.ts";
 
 interface Line {
 	options: PathOptions & { json?: true; noheadings?: true };
 	operands: string[];
 }
 
-interface Row {
+interface Row extends Glance {
 	group: Group;
 	depth: number;
 	processes: number;
-	frozen: boolean;
-	cpu: number | undefined;
-	cpus: number | null;
-	memory: number | undefined;
-	memoryLimit: number | null;
-	pids: number | undefined;
-	pidsLimit: number | null;
 }
 
 /** The cgroups below a path, or below the root: one a line, with what they use of what they may. */
@@ -71,23 +67,21 @@ function isLast(rows: Row[], at: number, depth: number): boolean {
 }
 
 function rowsOf(group: Group, depth = 0): Row[] {
-	if (placesOf(group).length === 0) return [];
-	const cpu = cpuUsage(group);
-	const memory = memoryUsage(group);
-	const pids = pidsUsage(group);
-	const row: Row = {
-		group,
-		depth,
-		processes: processesOf(group).length,
-		frozen: isFrozen(group) === true,
-		cpu: cpu.usage,
-		cpus: cpu.limit,
-		memory: memory.used,
-		memoryLimit: memory.limit,
-		pids: pids.current,
-		pidsLimit: pids.limit,
-	};
-	return [row, ...childrenOf(group).flatMap((name) => rowsOf(childOf(group, name), depth + 1))];
+	/* Each hierarchy is looked at once: whether the cgroup is there, what is in it, and (by its links) whether it has any below. */
+	const folders = everyHierarchy(group.layout).flatMap((hierarchy) => {
+		const folder = folderIn(group, hierarchy);
+		const links = folderLinks(folder);
+		return links > 0 ? [{ folder, isParent: links > 2 }] : [];
+	});
+	if (folders.length === 0) return [];
+	/* Whoever is in it is in it on all, but for what other programs do: one list will do here, `ps` has them all. */
+	const counted = folderOf(group, "pids");
+	const from = folders.find(({ folder }) => folder === counted) ?? (folders[0] as { folder: string });
+	const seen = glance(group);
+	const names = new Set<string>();
+	for (const { folder, isParent } of folders) if (isParent) for (const name of childNames(folder)) names.add(name);
+	const row: Row = { group, depth, processes: seen.pids === 0 ? 0 : pidsIn(from.folder).length, ...seen };
+	return [row, ...[...names].sort().flatMap((name) => rowsOf(childOf(group, name), depth + 1))];
 }
 
 /** `12 MiB / 1 GiB`, without a limit `12 MiB`. */

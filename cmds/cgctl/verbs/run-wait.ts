@@ -31,7 +31,7 @@ import { formatSize } from "../../common/units.ts";
 import { processesOf, subtree } from "../group/files.ts";
 import { killGroup } from "../group/kill.ts";
 import { type Group, shownName } from "../group/path.ts";
-import { removeGroup } from "../group/remove.ts";
+import { removeGroup, removeIfEmpty } from "../group/remove.ts";
 import { whileOpen } from "../open.ts";
 import { type OomKill, oomKillCount, oomKills, openKernelLog } from "../usage/oom.ts";
 import { beginStats, type Stats } from "../usage/run-stats.ts";
@@ -147,6 +147,7 @@ function writeStats(output: number, stats: Stats, { pid, ended, wall, count, kil
 /** --rm: a cgroup that was made for the program goes with it, and so do the processes that it left. */
 function removeAfter(group: Group, isNew: boolean) {
 	try {
+		if (isNew && removeIfEmpty(group)) return;
 		if (isNew) killGroup(group, 10);
 		else if (subtree(group).some((each) => processesOf(each).length > 0))
 			throw new ToolError(`${shownName(group)}: not removed: it was there before, and others are in it`);
