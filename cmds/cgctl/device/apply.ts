@@ -6,13 +6,16 @@ import { fail, show } from "../../common/errors.ts";
 import { hierarchyOf } from "../group/layout.ts";
 import { folderIn, type Group, shownName } from "../group/path.ts";
 import type { Undo } from "../limits/put-back.ts";
-import { type DeviceRule, normalise, parseRule } from "./rules.ts";
+import { addRule, type DeviceRule, everything, normalise, parseRule } from "./rules.ts";
 import { clearRulesV1, readRulesV1, setRulesV1 } from "./v1.ts";
 import { clearRulesV2, readRulesV2, setRulesV2 } from "./v2.ts";
 
 /** The rules of `--device`, in their order, as one list. Throws UsageError, SysError for a device's path. */
 function deviceRules(rules: string[]): DeviceRule[] {
-	return normalise(rules.flatMap((rule) => parseRule(rule)));
+	/* Docker's list is in normal form; what comes after it is added. */
+	const [first, ...others] = rules;
+	if (first !== "standard") return normalise(rules.flatMap((rule) => parseRule(rule)));
+	return others.flatMap((rule) => parseRule(rule)).reduce(addRule, [everything(false), ...parseRule(first)]);
 }
 
 /** Throws for a rule that is none: to be called before anything is changed. */

@@ -6,7 +6,7 @@
  * whatever is forbidden. A child may have what its parent has, at most.
  */
 import { EINVAL, EPERM } from "../../../native/linux/errno.ts";
-import { readFile, writeKernelFile } from "../../../native/linux/fd.ts";
+import { close, O_WRONLY, open, readFile, writeKernelFile, write as writeText } from "../../../native/linux/fd.ts";
 import { exists } from "../../../native/linux/stat.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { fail, show } from "../../common/errors.ts";
@@ -37,10 +37,11 @@ export function setRulesV1(folder: string, rules: DeviceRule[], now = readRulesV
 	/* A whitelist that is changed is never without what stays in it. */
 	if (now[0]?.allow) write(folder, false, everything(false));
 	const present = now.slice(1);
-	for (const rule of wanted) {
-		const missing = rule.access & ~(present.find((old) => isSameDevice(old, rule))?.access ?? 0);
-		if (missing) write(folder, true, { ...rule, access: missing });
-	}
+	const missing = wanted.flatMap((rule) => {
+		const access = rule.access & ~(present.find((old) => isSameDevice(old, rule))?.access ?? 0);
+		return access ? [{ ...rule, access }] : [];
+	});
+	writeAll(folder, true, missing);
 	for (const old of present) {
 		const surplus = old.access & ~(wanted.find((rule) => isSameDevice(old, rule))?.access ?? 0);
 		if (surplus) write(folder, false, { ...old, access: surplus });
@@ -92,11 +93,30 @@ function parentOf(folder: string): string {
 }
 
 function write(folder: string, allow: boolean, rule: DeviceRule) {
+	writeAll(folder, allow, [rule]);
+}
+
+/** One write(2) a rule, as the kernel takes them, through one descriptor. */
+function writeAll(folder: string, allow: boolean, rules: DeviceRule[]) {
+	const path = `${folder}/devices.${allow ? "allow" : "deny"}`;
+	const text = (rule: DeviceRule) => (rule.type === "a" ? "a" : formatDevice(rule));
+	if (isDryRun() || rules.length === 0) {
+		for (const rule of rules) writeKernelFile(path, text(rule));
+		return;
+	}
+	const fd = open(path, O_WRONLY);
 	try {
-		writeKernelFile(`${folder}/devices.${allow ? "allow" : "deny"}`, rule.type === "a" ? "a" : formatDevice(rule));
-	} catch (error) {
-		if (error instanceof SysError) explain(folder, allow, rule, error.errno);
-		throw error;
+		for (const rule of rules) {
+			try {
+				writeText(fd, text(rule));
+			} catch (error) {
+				if (!(error instanceof SysError)) throw error;
+				explain(folder, allow, rule, error.errno);
+				throw new SysError(error.call, error.errno, path);
+			}
+		}
+	} finally {
+		close(fd);
 	}
 }
 

@@ -1,59 +1,57 @@
 /** Waiting for a lock that somebody else has: says who, and not for ever. */
-import { close, readdir, readFileIfAny } from "../../../native/linux/fd.ts";
-import { setOfdLock } from "../../../native/linux/lock.ts";
-import { POLLIN, poll } from "../../../native/linux/poll.ts";
+
+import { CLOCK_MONOTONIC, clockGettime, sleep } from "../../../native/linux/clock.ts";
+import { readdir, readFileIfAny } from "../../../native/linux/fd.ts";
+import { F_WRLCK, setOfdLock, tryOfdLock } from "../../../native/linux/lock.ts";
 import { processes } from "../../../native/linux/proc.ts";
-import { exit, fork, killIfAny, PR_SET_PDEATHSIG, pidfdOpen, prctl, wait } from "../../../native/linux/process.ts";
-import { SIGKILL } from "../../../native/linux/signal.ts";
 import { readlinkIfAny } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { fail } from "../../common/errors.ts";
 import { nameProcesses } from "./files.ts";
 
-/** How long the same process may have the lock while this one waits for it, in seconds; and while it waits at the gate before. */
+/** How long the same process may have the lock while this one waits for it, in seconds; and when it has waited at the gate already. */
 const PATIENCE = 10;
-const AT_THE_GATE = 20;
+const AFTER_THE_GATE = 2;
+
+/** The longest pause between two tries: there is one at a time who tries. */
+const PAUSE = 0.005;
 
 /**
- * Waits for a lock on a byte of the open file; byte 0 is the gate, and who has it waits for the next one.
- *
- * The kernel wakes waiters in their order, but its fcntl(2) knows no end of waiting. So a child waits: its lock is the open
- * file's, and thereby ours.
+ * Gets through the gate, byte 0, in the kernel's order, and then waits for the lock behind it, for which the kernel's own
+ * waiting would know no end: when the same process has it all the time, this one gives up, and the next at the gate does.
  */
-export function waitForLock(fd: number, type: number, byte: number) {
-	const patience = byte === 0 ? AT_THE_GATE : PATIENCE;
-	const child = fork();
-	if (child === 0) {
-		prctl("PR_SET_PDEATHSIG", PR_SET_PDEATHSIG, SIGKILL);
-		setOfdLock(fd, type, byte, 1);
-		exit(0);
-	}
-	const pidfd = pidfdOpen(child);
-	const hasIt = (seconds: number) => poll([{ fd: pidfd, events: POLLIN }], seconds)[0] !== 0;
-	try {
-		/* Those who had it have gone on: there are many, each in its turn. */
-		for (;;) {
-			if (hasIt(patience / 2)) break;
-			const before = holders(fd);
-			if (hasIt(patience / 2)) break;
-			const still = holders(fd).filter((pid) => before.includes(pid));
-			if (still.length > 0 || before.length === 0) giveUp(patience, still);
-		}
-	} catch (error) {
-		killIfAny(child, SIGKILL);
-		wait(child);
-		throw error;
-	} finally {
-		close(pidfd);
-	}
-	/* Somebody has killed it: then without an end. */
-	if (wait(child)?.code !== 0) setOfdLock(fd, type, byte, 1);
+export function waitThrough(fd: number, gate: number, type: number, byte: number) {
+	const start = clockGettime(CLOCK_MONOTONIC);
+	setOfdLock(fd, F_WRLCK, gate, 1);
+	if (!tryOfdLock(fd, type, byte, 1))
+		waitForLock(fd, type, byte, clockGettime(CLOCK_MONOTONIC) - start >= PATIENCE ? AFTER_THE_GATE : PATIENCE);
 }
 
-function giveUp(patience: number, who: number[]): never {
+/** Waits for a lock on a byte of the open file. */
+export function waitForLock(fd: number, type: number, byte: number, patience = PATIENCE) {
+	/* Those who had it have gone on: there are many, each in its turn. */
+	for (;;) {
+		if (tryFor(fd, type, byte, patience / 2)) return;
+		const before = holders(fd);
+		if (tryFor(fd, type, byte, patience / 2)) return;
+		const still = holders(fd).filter((pid) => before.includes(pid));
+		if (still.length > 0 || before.length === 0) giveUp(still);
+	}
+}
+
+function tryFor(fd: number, type: number, byte: number, seconds: number): boolean {
+	const deadline = clockGettime(CLOCK_MONOTONIC) + seconds;
+	for (let pause = 0.0005; clockGettime(CLOCK_MONOTONIC) < deadline; pause = Math.min(2 * pause, PAUSE)) {
+		sleep(pause);
+		if (tryOfdLock(fd, type, byte, 1)) return true;
+	}
+	return false;
+}
+
+function giveUp(who: number[]): never {
 	return fail(
 		`other changes of cgroups keep this one waiting${who.length > 0 ? `: ${nameProcesses(who)}` : ""}`,
-		`it has held the lock for ${patience} s: end it if it is stuck`,
+		`it has held the lock for ${PATIENCE} s: end it if it is stuck`,
 	);
 }
 

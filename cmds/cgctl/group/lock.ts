@@ -14,7 +14,7 @@ import { F_RDLCK, F_UNLCK, F_WRLCK, setOfdLock, tryOfdLock } from "../../../nati
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { ToolError } from "../../common/errors.ts";
 import { makeStateFolder, runFolder } from "../../common/state.ts";
-import { waitForLock } from "./lock-wait.ts";
+import { waitForLock, waitThrough } from "./lock-wait.ts";
 
 const GATE = 0;
 const LOCK = 1;
@@ -44,9 +44,9 @@ export function openLock(): Lock {
 
 function take(lock: Lock, type: number) {
 	if (lock === undefined) return;
-	if (!tryOfdLock(lock, F_WRLCK, GATE, 1)) waitForLock(lock, F_WRLCK, GATE);
 	try {
-		if (!tryOfdLock(lock, type, LOCK, 1)) waitForLock(lock, type, LOCK);
+		if (!tryOfdLock(lock, F_WRLCK, GATE, 1)) waitThrough(lock, GATE, type, LOCK);
+		else if (!tryOfdLock(lock, type, LOCK, 1)) waitForLock(lock, type, LOCK);
 	} finally {
 		setOfdLock(lock, F_UNLCK, GATE, 1);
 	}

@@ -149,7 +149,9 @@ function enableControllers(group: Group, hierarchy: Hierarchy, options: MakeOpti
 	const { controllers, needed = [] } = options;
 	/* Those of a hybrid layout are v1's but for the few that nobody took; asked for by name only. */
 	const all = group.layout.kind === "v2" && !controllers ? hierarchy.controllers : (controllers ?? []);
-	const wanted = hierarchy.controllers.filter((name) => all.includes(name) || needed.includes(name));
+	const own = needed.filter((name) => hierarchyOf(group.layout, name) === hierarchy);
+	if (all.length + own.length === 0) return;
+	const wanted = hierarchy.controllers.filter((name) => all.includes(name) || own.includes(name));
 	const folder = folderIn(group, hierarchy);
 	const has = (readTrimmed(`${folder}/cgroup.controllers`) ?? "").split(" ");
 	if (wanted.every((name) => has.includes(name))) return;

@@ -6,9 +6,11 @@
  *
  * `made`: the cgroup was made for this sandbox, and goes with it; else it was there, and the sandbox only joined it.
  */
+
 import { CLOCK_REALTIME, clockGettime } from "../../../native/linux/clock.ts";
+import { ENOENT } from "../../../native/linux/errno.ts";
 import { statIfAny, unlinkIfAny } from "../../../native/linux/stat.ts";
-import { isDryRun } from "../../../native/linux/syscall.ts";
+import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { removeHalfWritten } from "../../common/sandbox-state.ts";
 import { listState, makeStateFolder, readState, runFolder, withLock, writeState } from "../../common/state.ts";
 import type { Group } from "./path.ts";
@@ -26,14 +28,21 @@ function folder(): string {
 /** Notes that a sandbox has, or is about to have, the cgroup. Returns what takes the note back. */
 export function own(id: string, group: Group, made: boolean): () => void {
 	if (isDryRun()) return () => {};
-	makeStateFolder(runFolder());
-	makeStateFolder(folder());
-	withLock(folder(), () => {
-		/* A second time, of the same sandbox: it has made the cgroup already. */
-		const before = readState<Owned>(`${folder()}/${id}`);
-		const isAgain = before?.cgroup === group.name && before.made;
-		writeState(`${folder()}/${id}`, JSON.stringify({ cgroup: group.name, root: group.root, made: made || isAgain }));
-	});
+	const note = () =>
+		withLock(folder(), () => {
+			/* A second time, of the same sandbox: it has made the cgroup already. */
+			const before = ownedBy(id);
+			const isAgain = before?.cgroup === group.name && before.made;
+			writeState(`${folder()}/${id}`, JSON.stringify({ cgroup: group.name, root: group.root, made: made || isAgain }));
+		});
+	try {
+		note();
+	} catch (error) {
+		if (!(error instanceof SysError && error.errno === ENOENT)) throw error;
+		makeStateFolder(runFolder());
+		makeStateFolder(folder());
+		note();
+	}
 	return () => disown(id);
 }
 

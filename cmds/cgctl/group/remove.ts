@@ -35,6 +35,11 @@ export function removeIfEmpty(group: Group): boolean {
 	return isEmpty && places.length > 0 && whileAlone(() => tryRemove(group, false));
 }
 
+/** Removes the folders of a cgroup as far as they are empty; true where none is left, nor was in its way. */
+export function removeAtOnce(group: Group): boolean {
+	return whileAlone(() => everyHierarchy(group.layout).every((hierarchy) => [0, -ENOENT].includes(tryRmdir(folderIn(group, hierarchy)))));
+}
+
 /** False where the kernel still counts a process that has ended; then nothing has been removed. */
 function tryRemove(group: Group, recursive: boolean): boolean {
 	const groups = recursive ? subtree(group) : [group];

@@ -6,7 +6,7 @@ import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { warn } from "../../common/command-line/tool.ts";
 import { fail } from "../../common/errors.ts";
 import { formatSize } from "../../common/units.ts";
-import { applyDevices, checkDevices } from "../device/apply.ts";
+import { applyDevices } from "../device/apply.ts";
 import { explain } from "../group/explain.ts";
 import { hierarchyOf } from "../group/layout.ts";
 import { folderOf, type Group, isThere, placesOf, shownName } from "../group/path.ts";
@@ -42,12 +42,6 @@ function hasNewWeight(group: Group, file: string): boolean {
 	if (file === "blkio.bfq.weight" || file === "blkio.bfq.weight_device") return isByBfq;
 	if (file === "io.weight") return isByCost;
 	return file === "io.bfq.weight" && !isByCost;
-}
-
-/** Fails where the layout cannot express a limit, before anything is made or changed. */
-export function checkLimits(group: Group, limits: Limits) {
-	plan(limits, factsOf(group));
-	if (limits.device) checkDevices(limits.device);
 }
 
 /** A cgroup's files, for reading its limits back. */

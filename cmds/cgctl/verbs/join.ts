@@ -2,12 +2,12 @@ import { pidfdSendSignal } from "../../../native/linux/process.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";
 import { fail, UsageError } from "../../common/errors.ts";
 import { filterRecords, type PlanRecord, type Target, withLeave } from "../../common/record.ts";
-import { registerLeave } from "../../common/sandbox-state.ts";
+import { registerLeave, supervisor } from "../../common/sandbox-state.ts";
 import { attach, checkThawed } from "../group/attach.ts";
-import { own } from "../group/owner.ts";
-import { placesOf } from "../group/path.ts";
+import { own, ownedBy } from "../group/owner.ts";
+import { folderIn, type Group } from "../group/path.ts";
 import { type OpenOptions, readGroup } from "../line.ts";
-import { whileOpen } from "../open.ts";
+import { type Opened, whileOpen } from "../open.ts";
 import { leaveOne } from "./leave.ts";
 
 /**
@@ -27,20 +27,22 @@ export function join(line: { options: OpenOptions & { thaw?: true }; operands: s
 	checkThawed(group, options.thaw === true);
 	let ready = false;
 
-	/** The note that the cgroup is a sandbox's, taken back when it cannot be made or entered. */
-	const forSandbox = <T>(id: string, work: () => T): T => {
-		const takeBack = own(id, group, placesOf(group).length === 0);
+	/** The note that the cgroup is a sandbox's, made before the cgroup is, and taken back when that or `work` fails. */
+	const forSandbox = (id: string, work: (opened: Opened) => Members): Members => {
+		let takeBack = () => {};
+		const first = (isThere: boolean) => {
+			takeBack = own(id, group, !isThere);
+		};
 		try {
-			return work();
+			return whileOpen(group, options, limits, { onlyNew: ready, everywhere: true, first }, work);
 		} catch (error) {
 			takeBack();
 			throw error;
 		}
 	};
 
-	const move = ({ pid, pidfd }: Target, everywhere: boolean) => {
-		/* Limits are set once; but the cgroup may have been removed since the last process of a long list. */
-		whileOpen(group, options, limits, { onlyNew: ready, everywhere }, () => attach(group, pid, options.leaf === true));
+	const move = ({ pid, pidfd }: Target) => {
+		attach(group, pid, options.leaf === true);
 		ready = true;
 		/* While the pidfd's process lives, its PID names no other. */
 		if (!isDryRun() && !pidfdSendSignal(pidfd, 0)) fail(`${pid}: has ended`);
@@ -49,18 +51,30 @@ export function join(line: { options: OpenOptions & { thaw?: true }; operands: s
 
 	const live = (target: Target) => {
 		const { record, isSandbox } = target;
-		if (!record || !isSandbox) return move(target, false);
+		/* Limits are set once; but the cgroup may have been removed since the last process of a long list. */
+		if (!record || !isSandbox) return whileOpen(group, options, limits, { onlyNew: ready }, () => move(target));
 		if (!isDryRun()) registerLeave(record.id, "tscgctl");
-		return forSandbox(record.id, () => move(target, true));
+		return forSandbox(record.id, () => move(target));
 	};
 
-	const plan = (record: PlanRecord) =>
-		forSandbox(record.id, () =>
-			whileOpen(group, options, limits, { onlyNew: ready, everywhere: true }, () => {
-				ready = true;
-				return { cgroup: group.name, cgroups: placesOf(group).map(({ folder }) => folder), ...withLeave(record, "tscgctl") };
-			}),
-		);
+	const plan = (record: PlanRecord) => {
+		if (!isDryRun()) reclaim(record.id, group);
+		return forSandbox(record.id, ({ hierarchies }) => {
+			ready = true;
+			const folders = hierarchies.map((hierarchy) => folderIn(group, hierarchy));
+			return { cgroup: group.name, cgroups: folders, ...withLeave(record, "tscgctl") };
+		});
+	};
 
 	filterRecords(targets, live, plan, ({ id }) => leaveOne(id));
+}
+
+type Members = Record<string, unknown>;
+
+/** What a sandbox of the same name has left, whose end nobody has seen to. One that lives keeps its cgroup. */
+function reclaim(id: string, group: Group) {
+	const owned = ownedBy(id);
+	if (owned?.cgroup !== group.name || !owned.made) return;
+	if (supervisor(id)) fail(`${id}: there is a container of this name`, "`tsunshare list` shows it");
+	leaveOne(id);
 }

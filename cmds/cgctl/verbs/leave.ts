@@ -9,7 +9,7 @@ import { killGroup } from "../group/kill.ts";
 import { findLayout } from "../group/layout.ts";
 import { disown, ownedBy, owners, passOn, tidy } from "../group/owner.ts";
 import { type Group, placesOf } from "../group/path.ts";
-import { removeGroup } from "../group/remove.ts";
+import { removeAtOnce, removeGroup } from "../group/remove.ts";
 import { oomKillCount } from "../usage/oom.ts";
 
 const PATIENCE = 10;
@@ -29,21 +29,27 @@ export function leaveOne(id: string): string | undefined {
 	const owned = ownedBy(id);
 	if (!owned) return undefined;
 	const group: Group = { name: owned.cgroup, root: owned.root, layout: findLayout() };
-	const isThere = placesOf(group).length > 0;
-	if (!passOn(id, owned) && isThere) {
+	const stays = passOn(id, owned);
+	if (!stays) {
 		if (group.name === "" || group.name === group.root) fail(`${id}: its cgroup is the tool's root, which is not removed`);
 		noteOom(id, group);
-		killGroup(group, PATIENCE);
-		removeGroup(group, true);
+		/* Most likely it is empty. Where it is not, some of its folders may be gone then, and all of them are to go. */
+		if (!removeAtOnce(group) && placesOf(group).length > 0) {
+			killGroup(group, PATIENCE);
+			removeGroup(group, true);
+		}
 	}
 	if (!isDryRun()) disown(id);
-	return isThere && owned.made ? group.name : undefined;
+	return stays ? undefined : group.name;
 }
 
-/** Whether the OOM killer struck is asked for when the cgroup is gone: `tscgctl oom ID`. */
+/** Whether the OOM killer struck is told now, and kept for who asks when the cgroup is gone: `tscgctl oom ID`. */
 function noteOom(id: string, group: Group) {
+	const kills = oomKillCount(group);
+	if (kills === 0 || isDryRun()) return;
+	warn("tscgctl", `${id}: out of memory: the kernel killed ${kills} of its processes`);
 	const folder = sandboxFolder(id);
-	if (!isDryRun() && exists(folder)) writeState(`${folder}/oom`, JSON.stringify({ oomKills: oomKillCount(group) }));
+	if (exists(folder)) writeState(`${folder}/oom`, JSON.stringify({ oomKills: kills }));
 }
 
 /**

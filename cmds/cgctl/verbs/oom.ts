@@ -1,4 +1,5 @@
 import { exit } from "../../../native/linux/process.ts";
+import { exists } from "../../../native/linux/stat.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { UsageError } from "../../common/errors.ts";
 import { sandboxFolder } from "../../common/sandbox-state.ts";
@@ -22,5 +23,6 @@ export function oom({ options, operands }: { options: PathOptions & { quiet?: tr
 
 /** What `leave` has noted of a sandbox whose cgroup is gone. */
 function ofEnded(id: string): number | undefined {
-	return isName(id) ? readState<{ oomKills: number }>(`${sandboxFolder(id)}/oom`)?.oomKills : undefined;
+	if (!isName(id) || !exists(sandboxFolder(id))) return undefined;
+	return readState<{ oomKills: number }>(`${sandboxFolder(id)}/oom`)?.oomKills ?? 0;
 }

@@ -46,7 +46,7 @@ export function runAndWait(line: { options: RunOptions; operands: string[] }) {
 	const { options } = line;
 	const { group, limits, argv } = readRun(line);
 	const output = options.stats === undefined ? undefined : openOutput(options.stats);
-	const isNew = whileOpen(group, options, limits, {}, (made) => made);
+	const isNew = whileOpen(group, options, limits, {}, ({ isNew: made }) => made);
 	const log = isDryRun() ? undefined : openKernelLog();
 	const killsBefore = oomKillCount(group);
 	const stats = output === undefined ? undefined : beginStats(group, isNew);

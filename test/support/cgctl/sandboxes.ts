@@ -24,7 +24,7 @@ file pids/web pids.max pids.max; tscgctl run web -- load open /dev/tty9 | sed 's
 	},
 	{
 		name: "join on a plan that fails makes nothing, notes nothing and passes nothing on",
-		script: `${helpers}plan p$$ | tscgctl join web --pids 5 --cpuset-cpus 4063 2>/dev/null; echo $?; left web; tscgctl gc --age 0; ls "\${TSBOX_RUN:-/run/tsbox}/cgroups" | grep -c p$$`,
+		script: `${helpers}plan p$$ | tscgctl join web --pids 5 --cpuset-cpus 4063 2>/dev/null; echo $?; left web; tscgctl gc -q --age 0; ls "\${TSBOX_RUN:-/run/tsbox}/cgroups" | grep -c p$$`,
 		status: 1,
 		stdout: "1\n0\n",
 	},
@@ -41,8 +41,22 @@ tscgctl create mine; plan q$$ | tscgctl join mine >/dev/null; sleep 100 & b=$!; 
 		stdout: "kept\n",
 	},
 	{
+		name: "a plan takes back what a sandbox of its name has left, and never what one that lives has",
+		script: `${helpers}plan r$$ | tscgctl join web >/dev/null; tscgctl run web -- sleep 100 & p=$!; until_ '[ -n "$(procs web 2>/dev/null)" ]'
+plan r$$ | tscgctl join web --pids 5 >/dev/null; echo $?; wait $p; echo $?; procs web | wc -l; file pids/web pids.max pids.max; tscgctl leave r$$
+tsunshare --hold --id l$$ --pid -- sleep 100 | tscgctl join l$$ | tsunshare start >/dev/null; plan l$$ | tscgctl join l$$; echo $?; procs l$$ | wc -l; tsunshare kill l$$ >/dev/null; tsunshare rm -f l$$ >/dev/null 2>&1; tscgctl leave l$$`,
+		stdout: "0\n137\n0\n5\n1\n1\n",
+		stderr: /^tscgctl: l\d+: there is a container of this name\n/,
+	},
+	{
+		name: "leave tells of the OOM killer, and oom knows it afterwards as long as there is state",
+		script: `${helpers}plan o$$ | tscgctl join web --memory 32m --memory-swap 32m >/dev/null; mkdir -p "\${TSBOX_RUN:-/run/tsbox}/sandboxes/o$$"; tscgctl run web -- load touch 100; tscgctl leave o$$; echo $?; tscgctl oom -q o$$; echo $?; rm -r "\${TSBOX_RUN:-/run/tsbox}/sandboxes/o$$"`,
+		stdout: "0\n0\n",
+		stderr: /^(Killed\n)?tscgctl: o\d+: out of memory: the kernel killed 1 of its processes\n$/,
+	},
+	{
 		name: "gc removes the cgroups of plans that never came to be, once they are old, and no others",
-		script: `${helpers}plan g$$ | tscgctl join old >/dev/null; tscgctl create person; tscgctl gc -q; [ -n "$(left old)" ] && echo young; tscgctl gc --age 0 | grep "^$ROOT/" | sed "s|$ROOT||"; left old; [ -n "$(left person)" ] && echo kept`,
+		script: `${helpers}plan g$$ | tscgctl join old >/dev/null; tscgctl create person; tscgctl gc -q; [ -n "$(left old)" ] && echo young; tscgctl gc --age 0 | grep "^$ROOT/old" | sed "s|$ROOT||"; left old; [ -n "$(left person)" ] && echo kept`,
 		stdout: "young\n/old\nkept\n",
 	},
 	{
