@@ -47,7 +47,7 @@ export function leaveOne(id: string): string | undefined {
 function noteOom(id: string, group: Group) {
 	const kills = oomKillCount(group);
 	if (kills === 0 || isDryRun()) return;
-	warn("tscgctl", `${id}: out of memory: the kernel killed ${kills} of its processes`);
+	warn(`${id}: out of memory: the kernel killed ${kills} of its processes`);
 	const folder = sandboxFolder(id);
 	if (exists(folder)) writeState(`${folder}/oom`, JSON.stringify({ oomKills: kills }));
 }
