@@ -16,10 +16,11 @@ function profile() {
 	return { ...rest, architectures: [own.architecture, ...own.subArchitectures], syscalls: rules };
 }
 
-function config() {
+/** A config.json for crun whose container runs one program of its root. */
+export function bundleConfig(program) {
 	return {
 		ociVersion: "1.0.2",
-		process: { user: { uid: 0, gid: 0 }, args: ["/getppid"], env: ["PATH=/"], cwd: "/" },
+		process: { user: { uid: 0, gid: 0 }, args: [program], env: ["PATH=/"], cwd: "/" },
 		root: { path: "rootfs", readonly: true },
 		mounts: [
 			{ destination: "/proc", type: "proc", source: "proc" },
@@ -34,7 +35,7 @@ export async function seccompCost(folder) {
 	const rootfs = join(folder, "bundle/rootfs");
 	for (const place of ["dev", "proc"]) mkdirSync(join(rootfs, place), { recursive: true });
 	await execa("gcc", ["-O2", "-static", "-o", join(rootfs, "getppid"), "test/bench/getppid.c"]);
-	writeFileSync(join(folder, "bundle/config.json"), JSON.stringify(config()));
+	writeFileSync(join(folder, "bundle/config.json"), JSON.stringify(bundleConfig("/getppid")));
 	const usual = ["--cap-drop", "ALL", "--cap-add", "DEFAULT"];
 	/* crun refuses a machine that has v1 and v2 hierarchies. */
 	const onlyV2 = "mount -t cgroup2 none /sys/fs/cgroup";
