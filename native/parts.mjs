@@ -27,8 +27,8 @@ export const common = [
 
 export const tools = {
 	initd: {
-		budget: 30_000,
-		parts: ["ending", "hooks", "jobcontrol", "license", "manual", "rest", "zombies"],
+		budget: 31_500,
+		parts: ["ending", "hooks", "jobcontrol", "license", "manual", "rest", "session", "zombies"],
 	},
 	portproxy: {
 		budget: 60_000,

@@ -14,10 +14,11 @@ function waitForRest(init: Init, seconds: number) {
 	init.timers = init.timers.filter((other) => other !== timer);
 }
 
-/** What --wait-all, --kill-all and --grace ask for once the program has ended. */
+/** What --wait-all, --term-all, --kill-all and --grace ask for once the program has ended. */
 export function endRest(init: Init) {
-	const { waitAll, killAll } = init.settings;
+	const { waitAll, killAll, termAll } = init.settings;
 	if (waitAll !== undefined) waitForRest(init, waitAll);
+	if (termAll && hasChildren()) signalRest(init, SIGTERM);
 	if (killAll !== undefined && hasChildren()) {
 		signalRest(init, SIGTERM);
 		waitForRest(init, killAll);

@@ -6,6 +6,7 @@ import { after, DEBUG, INFO, type Init, runTimers, say, timeLeft, WARNING } from
 import { followStop } from "./jobcontrol.ts";
 import { DEFAULT_GRACE } from "./options.ts";
 import { killRest, signalRest } from "./rest.ts";
+import { stopSession } from "./session.ts";
 
 export function step(init: Init) {
 	const taken = sigtimedwait(init.signals, timeLeft(init));
@@ -41,7 +42,7 @@ function reap(init: Init) {
 		if (ended.pid === init.child) {
 			say(init, INFO, `the program ended ${ended.signal ? `by ${signalName(ended.code)}` : `with status ${ended.code}`}`);
 			init.status = exitStatus(ended);
-		} else if (init.settings.warnOnReap) say(init, WARNING, `reaped the orphan ${ended.pid}`);
+		} else if (init.settings.warnOnReap) say(init, WARNING, `Reaped zombie process with pid=${ended.pid}`);
 	}
 }
 
@@ -54,6 +55,7 @@ export function forward(init: Init, received: number) {
 		if (signal === SIGTERM || signal === SIGINT) init.status = 0;
 		return;
 	}
+	if (init.settings.newSession && [SIGTSTP, SIGTTIN, SIGTTOU].includes(signal)) return stopSession(init);
 	say(init, DEBUG, `passing on ${signalName(received)}${signal === received ? "" : ` as ${signalName(signal)}`}`);
 	if (init.child === 0) signalRest(init, signal);
 	else send(init, killProcessGroup, signal);

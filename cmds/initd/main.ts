@@ -12,8 +12,8 @@ declare const TSBOX_VERSION: string;
 main({
 	name: "tsinit",
 	summary: "Run a program under an init that forwards signals to it and reaps orphans: for PID 1 of a container.",
-	/* docker info runs `docker-init --version`, and reads this form. */
-	version: `tini version 0.19.0 - tsinit ${TSBOX_VERSION} (tsbox)`,
+	/* dockerd runs `docker-init --version`, splits it at " - ", and shows in `docker info` what follows "git.". */
+	version: `tini version 0.19.0 (tsinit ${TSBOX_VERSION}, tsbox) - git.tsinit`,
 	get details() {
 		return details();
 	},
@@ -36,6 +36,7 @@ main({
 				if (options.license) return print(licenseText());
 				if (options.pause && operands.length > 0) throw new UsageError("--pause: runs no program");
 				if (!options.pause && operands.length === 0) throw new UsageError("no program given");
+				if (options.termAll && options.killAll !== undefined) throw new UsageError("--term-all and --kill-all exclude each other");
 				exit(supervise(options, operands));
 			},
 		}),

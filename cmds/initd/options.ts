@@ -10,6 +10,9 @@ const ending = "Ending";
 /** SIGKILL comes so many seconds after SIGTERM where no other time is given: docker stop's default. */
 export const DEFAULT_GRACE = 10;
 
+/** The last of the signals that have a meaning (man 7 signal): as numbers, dumb-init takes these only. Others are named: RTMIN+3. */
+const LAST_STANDARD = 31;
+
 function signal(text: string, option: string): number {
 	return signalNumber(text) ?? notA(option, text, "a signal (SIGTERM, TERM, 15)");
 }
@@ -19,7 +22,8 @@ function rewriteRule(text: string, option: string): [from: number, to: number] {
 	const [first = "", second = "", ...more] = text.split(":");
 	const from = signalNumber(first);
 	const to = second === "0" ? 0 : signalNumber(second);
-	if (from === undefined || to === undefined || more.length > 0) notA(option, text, "FROM:TO, two signals (15:3, TERM:QUIT, HUP:0)");
+	if (from === undefined || to === undefined || more.length > 0 || [first, second].some((text) => Number(text) > LAST_STANDARD))
+		notA(option, text, "FROM:TO, two signals (15:3, TERM:QUIT, HUP:0; a number is at most 31)");
 	if (from === SIGKILL || from === SIGSTOP || from === SIGCHLD) notA(option, text, "a rule for a signal that tsinit forwards");
 	return [from, to];
 }
@@ -42,6 +46,7 @@ export const optionTable = options([
 	{ long: "license", short: "l", help: "print the licence", rare: true },
 
 	{ long: "kill-process-group", short: "g", group: signals, help: "forward signals to PROGRAM's process group" },
+	{ long: "new-session", group: signals, help: "as -g, and PROGRAM leads a session (dumb-init)" },
 	{
 		long: "rewrite",
 		short: "r",
@@ -70,8 +75,9 @@ export const optionTable = options([
 		optional: "long",
 		parse: duration,
 		group: ending,
-		help: "after PROGRAM, wait for all other processes (at most TIME)",
+		help: "after PROGRAM, wait for all others (at most TIME)",
 	},
+	{ long: "term-all", group: ending, help: "then SIGTERM to those left, and exit (dumb-init)" },
 	{
 		long: "kill-all",
 		value: "TIME",

@@ -12,6 +12,8 @@ export interface Settings {
 	verbosity: number;
 	warnOnReap: boolean;
 	killProcessGroup: boolean;
+	/** The program leads a session of its own; the terminal's stop signals reach it through the init. */
+	newSession: boolean;
 	/** Exit statuses that count as 0. */
 	expected: number[];
 	/** By the signal received: the one to forward in its place, 0 for none. */
@@ -24,6 +26,8 @@ export interface Settings {
 	/** Infinity to wait as long as it takes. */
 	waitAll: number | undefined;
 	killAll: number | undefined;
+	/** SIGTERM to what is left, and no more. */
+	termAll: boolean;
 	before: string | undefined;
 	after: string | undefined;
 	pause: boolean;
@@ -43,7 +47,8 @@ export function settingsOf(options: Given, argv: string[]): Settings {
 		parentDeathSignal: options.parentDeathSignal,
 		verbosity: verbosity === undefined ? 1 + (options.verbose?.length ?? 0) : Number.parseInt(verbosity, 10) || 0,
 		warnOnReap: options.warnOnReap === true,
-		killProcessGroup: options.killProcessGroup === true || variable("TINI_KILL_PROCESS_GROUP") !== undefined,
+		killProcessGroup: options.killProcessGroup === true || options.newSession === true || variable("TINI_KILL_PROCESS_GROUP") !== undefined,
+		newSession: options.newSession === true,
 		expected: options.expect ?? [],
 		rewrite,
 		stopSignals: options.stopSignal ?? [SIGTERM],
@@ -51,6 +56,7 @@ export function settingsOf(options: Given, argv: string[]): Settings {
 		maxTime: options.maxTime,
 		waitAll: options.waitAll === true ? Infinity : options.waitAll,
 		killAll: options.killAll === true ? (options.grace ?? DEFAULT_GRACE) : options.killAll,
+		termAll: options.termAll === true,
 		before: options.before,
 		after: options.after,
 		pause: options.pause === true,

@@ -8,6 +8,7 @@ import { setForegroundGroup } from "../../native/linux/terminal.ts";
 import { warn } from "../common/command-line/tool.ts";
 import { show } from "../common/errors.ts";
 import type { Init } from "./init.ts";
+import { lead } from "./session.ts";
 
 /** Statuses of a program that could not be run, as tini's: not found, not executable, anything else. */
 export const NOT_FOUND = 127;
@@ -19,7 +20,8 @@ export function spawn(init: Init, argv: string[], environment: string[]): number
 	const pid = fork();
 	if (pid !== 0) return pid;
 
-	setpgid(0, 0);
+	if (init.settings.newSession) lead();
+	else setpgid(0, 0);
 	/* From the background, which we are in by now, this asks for SIGTTOU; it is blocked. */
 	if (init.ownsTerminal) setForegroundGroup(0, getpid());
 	if (init.childIgnored) setDisposition(SIGCHLD, SIG_IGN);

@@ -26,6 +26,7 @@ import { runHook } from "./hooks.ts";
 import { after, INFO, type Init, say, TRACE, WARNING } from "./init.ts";
 import { timeOut, waitFor } from "./loop.ts";
 import type { Given } from "./options.ts";
+import { leaveTerminal } from "./session.ts";
 import { type Settings, settingsOf } from "./settings.ts";
 import { spawn } from "./spawn.ts";
 import { watchZombies } from "./zombies.ts";
@@ -49,7 +50,7 @@ export function supervise(options: Given, argv: string[]): number {
 
 	const ended = settings.pause ? waitFor(init, 0) : runProgram(init);
 	init.child = 0;
-	if (settings.waitAll !== undefined || settings.killAll !== undefined || init.stopping) endRest(init);
+	if (settings.waitAll !== undefined || settings.killAll !== undefined || settings.termAll || init.stopping) endRest(init);
 	const status = init.timedOut ? TIMED_OUT : ended;
 
 	if (settings.after !== undefined) {
@@ -71,7 +72,8 @@ function prepare(settings: Settings): Init {
 
 	if (settings.parentDeathSignal !== undefined) prctl("PR_SET_PDEATHSIG", PR_SET_PDEATHSIG, settings.parentDeathSignal);
 	if (settings.subreaper) prctl("PR_SET_CHILD_SUBREAPER", PR_SET_CHILD_SUBREAPER, 1);
-	const foreground = getForegroundGroup(0);
+	if (settings.newSession) leaveTerminal();
+	const foreground = settings.newSession ? -1 : getForegroundGroup(0);
 	const init: Init = {
 		settings,
 		pid: getpid(),
@@ -93,7 +95,7 @@ function prepare(settings: Settings): Init {
 /** Orphans come to PID 1 and to subreapers only. */
 function checkReaping(init: Init) {
 	if (init.settings.subreaper || init.pid === 1 || init.settings.verbosity < WARNING || isChildSubreaper()) return;
-	say(init, WARNING, "neither PID 1 nor a child subreaper: orphans do not come to tsinit, so it cannot reap them");
+	say(init, WARNING, "neither PID 1 nor a child subreaper: orphans do not come to tsinit, and zombie reaping won't work");
 	warn("hint: use -s or set TINI_SUBREAPER, or run it as PID 1");
 }
 

@@ -6,6 +6,7 @@ import { tryCall } from "./syscall.ts";
 const TCGETS = 0x5401;
 const TCSETS = 0x5402;
 const TIOCSCTTY = 0x540e;
+const TIOCNOTTY = 0x5422;
 const TIOCGPGRP = 0x540f;
 const TIOCSPGRP = 0x5410;
 const TIOCGWINSZ = 0x5413;
@@ -83,6 +84,11 @@ export function openPeer(master: number): number {
 /** Makes a terminal the controlling one of this session, whose leader we are. */
 export function setControllingTerminal(fd: number) {
 	ioctl(fd, TIOCSCTTY, 0);
+}
+
+/** ioctl(2) TIOCNOTTY: the calling process's session gives up its controlling terminal, if it is this one. */
+export function disownTerminal(fd: number) {
+	ioctl(fd, TIOCNOTTY, 0);
 }
 
 /** The process group in the terminal's foreground, or -errno. */

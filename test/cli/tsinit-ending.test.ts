@@ -210,7 +210,7 @@ t.test("--pause reaps without a program, until SIGTERM or SIGINT", async (t) => 
 	for (const signal of ["SIGTERM", "SIGINT"] as const) {
 		/* A parent that execs leaves it a child: an orphan's reaping can be seen. */
 		const init = start(t, ["sh", "-c", '(sleep 0.1; sleep 0.1) & echo ready; exec "$0" -s -w -P', tsinit]);
-		await init.says(/reaped the orphan/);
+		await init.says(/Reaped zombie process with pid=/);
 		process.kill(init.pid, "SIGUSR1");
 		process.kill(init.pid, "SIGHUP");
 		process.kill(init.pid, signal);

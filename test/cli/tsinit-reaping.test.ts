@@ -37,13 +37,13 @@ t.test("an orphan is reaped as soon as it has ended, and -w tells of it", async 
 	const init = start(t, [tsinit, "-s", "-w", "--", "sh", "-c", "(sleep 0.2 & echo orphan $!); echo program $$; exec sleep 1000"]);
 	const [, orphan] = await init.says(/orphan (\d+)/);
 	const [, program] = await init.says(/program (\d+)/);
-	const told = await init.says(/tsinit: warning: reaped the orphan (\d+)\n/g);
+	const told = await init.says(/tsinit: warning: Reaped zombie process with pid=(\d+)\n/g);
 	/* The subshell was the program's own child, and the program is told of by its status. */
 	t.equal(told[1], orphan);
 	t.same(childrenOf(init.pid), [Number(program)]);
 	process.kill(init.pid, "SIGTERM");
 	t.equal(await init.ended, 143);
-	t.equal(init.output().match(/reaped/g)?.length, 1);
+	t.equal(init.output().match(/Reaped/g)?.length, 1);
 });
 
 t.test("-w is quiet at verbosity 0", async (t) => {
