@@ -5,6 +5,7 @@ import { SysError } from "../../../native/linux/syscall.ts";
 import { fail, show } from "../../common/errors.ts";
 import { openInside } from "../../common/inside-root.ts";
 import { withLock } from "../../common/state.ts";
+import type { Volume } from "../store/volume.ts";
 import type { Resolved } from "./sources.ts";
 
 /**
@@ -20,7 +21,7 @@ export function fillEmpty({ mount, spec, volume }: Resolved, root: number) {
 		withLock(volume.folder, () => {
 			const to = open(volume.data, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 			try {
-				if (readdirOf(to).length === 0) copyInto(from, to, volume.name);
+				if (readdirOf(to).length === 0) copyInto(from, to, volume);
 			} finally {
 				close(to);
 			}
@@ -39,13 +40,18 @@ function openFolder(root: number, target: string): number | undefined {
 	}
 }
 
-function copyInto(from: number, to: number, name: string) {
+/** Who has asked for an owner or a mode keeps it. */
+function hasOwner({ options: { uid, gid, mode, o = "" } }: Volume): boolean {
+	return uid !== undefined || gid !== undefined || mode !== undefined || /(^|,)(uid|gid|mode)=/.test(o);
+}
+
+function copyInto(from: number, to: number, volume: Volume) {
 	try {
-		copyTree(from, to, { withRoot: true });
+		copyTree(from, to, { withRoot: !hasOwner(volume) });
 	} catch (error) {
 		for (const entry of readdirAgain(to)) removeTree(to, entry);
 		if (error instanceof SysError)
-			fail(`${name}: filling the volume with what the image has: ${error.message}`, "the mode nocopy leaves it empty");
+			fail(`${volume.name}: filling the volume with what the image has: ${error.message}`, "the mode nocopy leaves it empty");
 		throw error;
 	}
 }

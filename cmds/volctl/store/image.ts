@@ -18,7 +18,7 @@ const MIB = 1 << 20;
 /** What the file is larger than what can be written to it: the journal (MiB), tables of inodes (a 64th), bitmaps. */
 function layout(size: number): { journal: number; length: number } {
 	const journal = size < 256 * MIB ? 4 : size < 4096 * MIB ? 16 : 64;
-	return { journal, length: Math.ceil((size + Math.ceil(size / 64) + (journal + 1) * MIB) / BLOCK) * BLOCK };
+	return { journal, length: Math.ceil((size + Math.ceil(size / 64) + (journal + 0.7) * MIB) / BLOCK) * BLOCK };
 }
 
 export function makeImage(path: string, size: number) {
