@@ -1,8 +1,8 @@
 /**
  * The tool as a CNI plugin: https://github.com/containernetworking/cni/blob/main/SPEC.md, versions 0.3.0 to 1.1.0.
  *
- * Its role is told by the configuration's `type`, or the name that it is called by where that is one of another plugin: by its own
- * name it does the work of bridge, host-local and portmap at once. The result, or an error, goes to standard output as JSON.
+ * Its role is told by the configuration's `type`, which is the name of the file that the runtime has looked for: as loopback, host-local,
+ * portmap and firewall it does what these do, by any other name the work of bridge, host-local and portmap at once. The result, or an error, goes to standard output as JSON.
  */
 
 import { readAll } from "../../../native/linux/fd.ts";
@@ -17,7 +17,7 @@ import { ToolError, UsageError } from "../../common/errors.ts";
 import { attachmentsOf, isGone } from "./attachment.ts";
 import * as bridge from "./bridge.ts";
 import { type Config, type Result, readConfig, versions } from "./config.ts";
-import { readEnvironment } from "./environment.ts";
+import { type Call, readEnvironment } from "./environment.ts";
 import { CniError, codes } from "./error.ts";
 import { firewall, hostLocal, loopback, portmap, type Role } from "./others.ts";
 
@@ -50,7 +50,7 @@ export function plugin(): never {
 		const input = decode(readAll(0, 1 << 22));
 		if (call.command === "VERSION") answerVersion(input);
 		else {
-			const config = readConfig(input, call.command);
+			const config = withArguments(readConfig(input, call.command), call);
 			version = config.cniVersion;
 			const role = roles[config.type] ?? everything;
 			needsVersion(call.command, version);
@@ -68,6 +68,11 @@ export function plugin(): never {
 		process.exit(1);
 	}
 	process.exit(0);
+}
+
+/** What CNI_ARGS say counts where the configuration says nothing. */
+function withArguments(config: Config, { ips, mac }: Call): Config {
+	return { ...config, ips: config.ips.length > 0 ? config.ips : ips, ...(config.mac === undefined && mac && { mac }) };
 }
 
 function answerVersion(input: string) {
