@@ -158,9 +158,10 @@ until_ '! tsunshare list | grep -q h'$$; tscgctl ls -n web`,
 	},
 	{
 		name: "a pipe limits a sandbox before it starts: tsunshare --hold | tscgctl join | tsunshare start",
-		script: `tsunshare --hold --pid --stdout /tmp/o$$ -- cat /proc/self/cgroup | tscgctl join box --memory 64m | tsunshare start --wait; echo $?
-[ "$(grep -c "$ROOT/box$" /tmp/o$$)" -ge 1 ] && echo inside; rm /tmp/o$$; file memory/box memory.limit_in_bytes memory.max`,
-		stdout: "0\ninside\n67108864\n",
+		script: `[ $V = 1 ] && limit=memory.limit_in_bytes || limit=memory.max
+tsunshare --hold --pid --stdout /tmp/o$$ -- cat /proc/self/cgroup "$(in_ memory box)/$limit" | tscgctl join box --memory 64m | tsunshare start --wait; echo $?
+[ "$(grep -c "$ROOT/box$" /tmp/o$$)" -ge 1 ] && echo inside; tail -n 1 /tmp/o$$; rm /tmp/o$$; until_ '[ ! -d "$(in_ memory box)" ]' && echo gone`,
+		stdout: "0\ninside\n67108864\ngone\n",
 	},
 	{
 		name: "a process that has ended, and a PID that is none, are refused",
