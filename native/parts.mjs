@@ -20,6 +20,7 @@ export const common = [
 	"cmds/common/command-line/hints",
 	"cmds/common/record",
 	"cmds/common/sandbox-state",
+	"cmds/common/leave",
 	"cmds/common/command-line/nearest",
 	"native/linux/strerror",
 	"native/linux/trace",

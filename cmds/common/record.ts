@@ -27,6 +27,7 @@ import { decode } from "../../native/linux/text.ts";
 import { notA } from "./command-line/options.ts";
 import { print } from "./command-line/tool.ts";
 import { fail, show, ToolError } from "./errors.ts";
+import { undoPlan } from "./leave.ts";
 import { isOfSandbox, leavers, sandboxFolder, stateOf } from "./sandbox-state.ts";
 import { isName, listState, readState, runFolder } from "./state.ts";
 
@@ -242,11 +243,18 @@ export function filterRecords(
 		seen = true;
 		const parsed = parseLine(line);
 		if (typeof parsed !== "number" && isPlan(parsed)) {
-			const members = plan ? plan(parsed) : notYetMade(parsed);
+			let members: Members;
+			try {
+				members = plan ? plan(parsed) : notYetMade(parsed);
+			} catch (error) {
+				undoPlan(parsed);
+				throw error;
+			}
 			try {
 				write(1, `${JSON.stringify({ ...parsed, ...members })}\n`);
 			} catch (error) {
 				undo?.(parsed);
+				undoPlan(parsed);
 				/* The stage behind is gone, and has said why. */
 				if (error instanceof SysError && error.errno === EPIPE) exit(141);
 				throw error;
@@ -293,6 +301,7 @@ export function abandonRecords() {
 	if (!isPipe() || poll([{ fd: 0, events: POLLIN }], 5)[0] === 0) return;
 	for (const line of inputLines()) {
 		const parsed = parseLine(line);
-		if (typeof parsed === "number" || !isPlan(parsed)) killIfHeld(openTarget(parsed));
+		if (typeof parsed !== "number" && isPlan(parsed)) undoPlan(parsed);
+		else killIfHeld(openTarget(parsed));
 	}
 }

@@ -10,7 +10,7 @@ Runs a program (sh, if none is given) in a container made by a pipe of the tools
 The options are those of docker. The exit status is the program's, or 125 when the container failed.
 
   --rootfs DIR|TAR         its root; a TAR is unpacked, and removed with the container
-                           (else the host's /, read-only, with a tmpfs on /tmp and /run)
+                           (else a copy-on-write view of the host's /, with a tmpfs on /tmp and /run)
   --name NAME              its name; else one is made up
   --rm                     forget it when it has ended; so it is without --name
   --init                   tsinit as PID 1, in front of the program

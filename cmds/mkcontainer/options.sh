@@ -93,7 +93,6 @@ take_value() {
 	--volume | -v) add_volume ;;
 	--tmpfs)
 		add_make --tmpfs "$value"
-		add_place "${value%%:*}"
 		;;
 	--user | -u)
 		read_user

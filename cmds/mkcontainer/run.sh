@@ -1,6 +1,6 @@
 # run: the options become a plan, shell text; the plan is printed or run.
 run() {
-	name='' rootfs='' hostname='' network=none places='' workdir='' nofile=1024 seccomp=default cap_add='' cap_drop=''
+	name='' rootfs='' hostname='' network=none workdir='' nofile=1024 seccomp=default cap_add='' cap_drop=''
 	remove='' detach='' init='' tty='' read_only='' dry_run='' trace='' no_cgroup='' privileged='' memory='' memory_swap=''
 	make='' limit=''
 	read_options "$@"
@@ -37,7 +37,13 @@ plan() {
 	fi
 	plan_cgroup
 	plan_sandbox "$@"
-	pipe="printf '%s\\n' '{\"tsbox\":1,\"id\":\"$name\"}' |"
+	if [ -n "$layer" ]; then
+		pipe="$layer |"
+		cleanup="${cleanup:+$cleanup
+}$layer_rm"
+	else
+		pipe="printf '%s\\n' '{\"tsbox\":1,\"id\":\"$name\"}' |"
+	fi
 	[ -n "$no_cgroup" ] || pipe="$pipe
     $cgroup |"
 	if [ -n "$detach" ]; then

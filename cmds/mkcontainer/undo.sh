@@ -20,6 +20,9 @@ clean_up() {
 forget() {
 	[ -d "/sys/fs/cgroup" ] && "$tscgctl" leave "$1" 2>/dev/null
 	[ ! -d "$data/$1" ] || find "$data/$1" -xdev -delete
+	if [ -d "${data%/*}/layers/$1" ]; then
+		"$bin/tsunionmount" leave "$1" && "$bin/tsunionmount" layer rm "$1" >/dev/null
+	fi
 }
 
 remove() {

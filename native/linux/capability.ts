@@ -15,6 +15,7 @@ export const CAP_SETUID = 7;
 export const CAP_NET_ADMIN = 12;
 export const CAP_SYS_ADMIN = 21;
 export const CAP_SYS_RESOURCE = 24;
+export const CAP_MKNOD = 27;
 
 /** "CAP_NET_RAW", "net_raw" or a number as its number; undefined if there is none such. */
 export function capabilityNumber(text: string): number | undefined {

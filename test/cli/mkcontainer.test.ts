@@ -54,12 +54,12 @@ t.test("a folder can be made read-only", async (t) => {
 	t.equal(exitCode, 1);
 });
 
-t.test("without a root the host's is used, read-only, with /tmp and /run of its own", async (t) => {
+t.test("without a root a copy-on-write view of the host's is used, with /tmp and /run of its own", async (t) => {
 	const home = join("/root", unique());
 	const { stdout } = await run(["sh", "-c", `touch ${home} /usr/${unique()} 2>&1; touch /tmp/x /run/x; ls /tmp /run; cat /etc/os-release`]);
-	t.equal(stdout.match(/Read-only file system/g)?.length, 2);
+	t.notMatch(stdout, /Read-only|denied/);
 	t.match(stdout, /^\/run:\nx\n\n\/tmp:\nx$/m);
-	t.ok(stdout.endsWith(readFileSync("/etc/os-release", "utf8").trimEnd()));
+	t.ok(stdout.endsWith(readFileSync("/etc/os-release", "utf8").trimEnd()), stdout);
 	t.notOk(existsSync(home) || existsSync("/run/x"));
 });
 

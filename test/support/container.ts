@@ -69,7 +69,8 @@ export function cgroups(name: string): string[] {
 /** The first of the files that is there, in the cgroup of a name; the ones are v1's, the others v2's. */
 export function cgroupFile(name: string, files: string[]): string {
 	for (const file of files) {
-		const found = cgroups(name).find((path) => readdirSync(path).includes(file));
+		/* Beside a v1 hierarchy of cpu, v2's cpu.stat tells of the time only. */
+		const found = cgroups(name).find((path) => readdirSync(path).includes(file) && !(file === "cpu.stat" && path.includes("/unified/")));
 		if (found) return readFileSync(join(found, file), "utf8").trim();
 	}
 	return `none of ${files.join(" ")}`;

@@ -203,7 +203,7 @@ t.test("a filter", async (t) => {
 
 	t.test("passes a plan on, and refuses one that it has no part in, or that is none", async (t) => {
 		const plan = { tsbox: 1, id: "web", rootfs: "/x", mounts: [{ type: "bind", source: "/a", target: "/b" }], leave: ["tscgctl"] };
-		t.match(run(`${JSON.stringify(plan)}\n`), {
+		t.match(run(`${JSON.stringify({ ...plan, leave: [] })}\n`), {
 			status: 1,
 			stdout: "",
 			stderr: /^filter-tool: web: a plan of a sandbox that is not made yet\n/,

@@ -1,22 +1,20 @@
-# The root: a folder, an archive that is unpacked first, or the host's own.
+# The root: a folder, an archive that is unpacked first, or a copy-on-write view of the host's own: what the container writes
+# goes to a layer of its own, and the host's sockets and FIFOs cannot be connected to through it.
 #
 # A hostile archive can do no harm: tar unpacks it in a container that sees the host read-only but for the new folder, has
 # no network and cannot make device nodes. Those of /dev are left out: the container gets its own. tsinit is there since
 # tar as PID 1 would not see SIGINT.
 plan_rootfs() {
-	unpack=''
+	unpack='' layer=''
 	root=$rootfs
-	case $rootfs in
-	'')
-		root=/
-		read_only=1
-		check_places
-		;;
-	*)
-		[ -e "$rootfs" ] || fail "--rootfs: $rootfs: no such file or folder"
-		if [ ! -d "$rootfs" ]; then plan_unpacking; fi
-		;;
-	esac
+	if [ -z "$rootfs" ]; then
+		quote "$bin/tsunionmount"
+		layer="$quoted layer mount$trace --host-root $name --record"
+		layer_rm="$quoted layer rm $name >/dev/null"
+		return
+	fi
+	[ -e "$rootfs" ] || fail "--rootfs: $rootfs: no such file or folder"
+	if [ ! -d "$rootfs" ]; then plan_unpacking; fi
 }
 
 plan_unpacking() {

@@ -11,13 +11,6 @@ add_volume() {
 	esac
 	case $words in ,z | ,Z) words='' ;; esac
 	add_make --bind "$value:rec$words"
-	add_place "${value#*:}"
-}
-
-# A place to mount on is made where it is not there; see check_places.
-add_place() {
-	places="$places
-$1"
 }
 
 # docker's --device SRC[:DST[:rwm]] is a bind of the node, and leave to use it.
@@ -38,20 +31,5 @@ add_device() {
 	case $access in '' | *[!rwm]*) bad_usage "--device: $access: not made of r, w and m" ;; esac
 	[ -b "$source" ] || [ -c "$source" ] || fail "--device: $source: not a device"
 	add_make --bind "$source:$target"
-	add_place "$target"
 	add_limit --device "$source:$access"
-}
-
-# In the host's own root nothing is to be made.
-check_places() {
-	newline='
-'
-	IFS=$newline
-	set -f
-	for place in $places; do
-		case $place in /tmp/* | /run/* | /dev/*) continue ;; esac
-		[ -e "$place" ] || fail "$place: not there in the host's root, which is not to be changed" "choose a place in /tmp or /run, or give a --rootfs"
-	done
-	set +f
-	unset IFS
 }

@@ -1,4 +1,5 @@
 /** `layer mount`, `layer umount` and `leave`: a layer with those below it as one folder, and as the plan of a sandbox. */
+
 import { EBUSY, EINVAL, ENOENT } from "../../../native/linux/errno.ts";
 import { close, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, open, readFileIfAny } from "../../../native/linux/fd.ts";
 import { MNT_DETACH, mountinfo, UMOUNT_NOFOLLOW, umount } from "../../../native/linux/mount.ts";
@@ -7,6 +8,7 @@ import { chown, lstatIfAny, mkdirAll, rmdir, S_IFDIR, S_IFMT, stat, unlinkIfAny 
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail, show, UsageError } from "../../common/errors.ts";
+import { leavers } from "../../common/sandbox-state.ts";
 import { isName, listState, makeStateFolder, readState, runFolder, withLock, writeState } from "../../common/state.ts";
 import { mountAufs } from "../mount/aufs.ts";
 import { mountWith } from "../mount/detached.ts";
@@ -202,6 +204,7 @@ function recordOf(id: string, layer: LayerFacts, store: Store, rootfs: string, p
 		tsbox: 1,
 		id,
 		...plan,
+		leave: [...leavers(plan?.leave).filter((tool) => tool !== "tsunionmount"), "tsunionmount"],
 		rootfs,
 		layer: {
 			...plan?.layer,

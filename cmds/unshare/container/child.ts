@@ -126,11 +126,11 @@ function setUp(plan: Plan, birth: Birth): { program: Program; ns: Record<string,
 	const sources = openSources(plan);
 	if (has(CLONE_NEWNS)) makePrivate(plan.rootfs === undefined ? plan.propagation : undefined);
 	const root = plan.rootfs === undefined ? open("/", O_PATH | O_DIRECTORY) : bindRoot(plan.rootfs);
+	if (plan.noDevices) setAttributes(root, MOUNT_ATTR_NODEV, { recursive: true });
 	const topStaysWritable = plan.readOnly && protectBelow(root);
-	const dev = mountInside(plan.mounts, sources, root);
+	const dev = mountInside(plan.mounts, sources, root, plan.noDevices);
 	const identity = findIdentity(plan, plan.rootfs === undefined ? undefined : root);
 	const terminal = plan.tty ? makeTerminal(root, dev, identity.uid) : undefined;
-	if (plan.noDevices) setAttributes(root, MOUNT_ATTR_NODEV, { recursive: false });
 	for (const command of plan.setup) runSetup(command, plan, birth);
 	/* docker makes the working folder where it is not there; who made the plan asks for what docker does. */
 	if (plan.record && plan.cwd !== undefined && plan.rootfs !== undefined && !plan.readOnly) close(openOrMake(root, plan.cwd, "folder"));

@@ -1,5 +1,6 @@
 /** What the program runs as: user and groups, capabilities, limits; man 7 credentials, capabilities. */
 import {
+	CAP_MKNOD,
 	CAP_SETGID,
 	CAP_SYS_ADMIN,
 	capabilityNumber,
@@ -100,7 +101,7 @@ function numbers(names: string[], all: number[]): Set<number> {
  * filter if it is yet to be put in force, by `restrict`.
  */
 export function applyIdentity(plan: Plan, identity: Identity, filter: FilterSource | undefined): Filter | undefined {
-	const changes = plan.capDrop.length > 0 || plan.capAdd.length > 0;
+	const changes = plan.capDrop.length > 0 || plan.capAdd.length > 0 || plan.noDevices;
 	const caps = changes || plan.keepCaps ? limitBoundingSet(plan) : undefined;
 	const made = filter?.make(caps?.kept ?? boundingSet());
 	const late = filter && comesLast(plan, filter) ? made : undefined;
@@ -139,11 +140,13 @@ function comesLast(plan: Plan, filter: FilterSource): boolean {
 }
 
 /** Drops from the bounding set what --cap-drop names and --cap-add does not. */
-function limitBoundingSet({ capDrop, capAdd }: Plan): { kept: number[]; added: Set<number> } {
+function limitBoundingSet({ capDrop, capAdd, noDevices }: Plan): { kept: number[]; added: Set<number> } {
 	const bounding = boundingSet();
 	const dropped = numbers(capDrop, bounding);
 	const added = numbers(capAdd, bounding);
-	const kept = bounding.filter((capability) => !dropped.has(capability) || added.has(capability));
+	const kept = bounding
+		.filter((capability) => !dropped.has(capability) || added.has(capability))
+		.filter((capability) => !(noDevices && capability === CAP_MKNOD));
 	for (const capability of bounding) if (!kept.includes(capability)) dropFromBoundingSet(capability);
 	return { kept, added };
 }

@@ -38,12 +38,15 @@ export interface Dev {
 	pts: number;
 }
 
-/** Mounts the minimal /dev at a place in the root. */
-export function makeDev(root: number, path: string): Dev | undefined {
-	const fd = newMount("tmpfs", { mode: "0755", size: "64k" }, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+/** Mounts the minimal /dev at a place in the root. With `noOthers` no other node in it can be used. */
+export function makeDev(root: number, path: string, noOthers = false): Dev | undefined {
+	const nodev = noOthers ? MOUNT_ATTR_NODEV : 0;
+	const fd = newMount("tmpfs", { mode: "0755", size: "64k" }, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC | nodev);
 	attachPlain(fd, root, path);
 	if (dryRun(`${NODES.length} nodes, ${LINKS.length} links, pts, shm and mqueue in ${path}`)) return undefined;
-	for (const [name, major, minor] of NODES) makeNode(fd, name, major, minor);
+	for (const [name, major, minor] of NODES)
+		if (noOthers) bindNode(fd, name, major, minor);
+		else makeNode(fd, name, major, minor);
 	for (const [name, target] of LINKS) symlink(target, name, fd);
 	const pts = newDevpts();
 	attachInside(pts, fd, "/pts");
@@ -60,12 +63,16 @@ function makeNode(dev: number, name: string, major: number, minor: number) {
 		chmod(name, 0o666, dev);
 	} catch (error) {
 		if (!(error instanceof SysError && error.errno === EPERM)) throw error;
-		const copy = cloneMount(`/dev/${name}`, false, "--dev");
-		if (stat("", copy).rdev !== `${major}:${minor}`) fail(`/dev/${name}: not the device ${major}:${minor}`);
-		attachInside(copy, dev, `/${name}`);
-		setAttributes(copy, MOUNT_ATTR_RDONLY);
-		close(copy);
+		bindNode(dev, name, major, minor);
 	}
+}
+
+function bindNode(dev: number, name: string, major: number, minor: number) {
+	const copy = cloneMount(`/dev/${name}`, false, "--dev");
+	if (stat("", copy).rdev !== `${major}:${minor}`) fail(`/dev/${name}: not the device ${major}:${minor}`);
+	attachInside(copy, dev, `/${name}`);
+	setAttributes(copy, MOUNT_ATTR_RDONLY);
+	close(copy);
 }
 
 /** Group 5, tty, has to exist in the user namespace to be named. */

@@ -59,15 +59,15 @@ interface Mounted {
 }
 
 /** Mounts all; returns the minimal /dev, if there is one, for the terminal. */
-export function mountInside(mounts: MountStep[], sources: (number | undefined)[], root: number): Dev | undefined {
+export function mountInside(mounts: MountStep[], sources: (number | undefined)[], root: number, noDevices: boolean): Dev | undefined {
 	const mounted: Mounted = { root, pseudo: [], dev: undefined, emptyFolder: undefined };
 	mounts.forEach((step, i) => {
 		const { kind, target, options } = step;
-		if (kind === "bind") bind(step, sources[i], root);
+		if (kind === "bind") bind(step, sources[i], root, noDevices);
 		else if (kind === "tmpfs") place(newMount("tmpfs", options.data, options.set), root, target);
 		else if (kind === "proc") placePseudo(mounted, newMount("proc", {}, options.set), target, PROC_SUPER_MAGIC);
 		else if (kind === "sysfs") placePseudo(mounted, newMount("sysfs", {}, options.set), target, SYSFS_MAGIC);
-		else if (kind === "dev") mounted.dev = makeDev(root, target);
+		else if (kind === "dev") mounted.dev = makeDev(root, target, noDevices);
 		else for (const place of openPlaces(mounted, target)) (kind === "mask" ? mask : makeReadOnly)(mounted, place, target);
 	});
 	for (const { fd } of mounted.pseudo) close(fd);
@@ -86,12 +86,12 @@ function placePseudo({ root, pseudo }: Mounted, fd: number, target: string, type
 	pseudo.push({ target, fd });
 }
 
-function bind({ target, options }: MountStep, source: number | undefined, root: number) {
+function bind({ target, options }: MountStep, source: number | undefined, root: number, noDevices: boolean) {
 	if (source === undefined) return;
 	const { propagation, recursive } = options;
 	attachInside(source, root, target);
 	/* Writing to a device is no writing to its file system; changing its mode or times would be, and on the host (read-only mounts). */
-	const set = options.set | (isDevice(source) ? MOUNT_ATTR_RDONLY : 0);
+	const set = options.set | (isDevice(source) ? MOUNT_ATTR_RDONLY : noDevices ? MOUNT_ATTR_NODEV : 0);
 	/* A copy of a shared mount is shared with it; of one that is not, it can be shared with its own copies. */
 	setAttributes(source, set, { recursive, propagation });
 	close(source);

@@ -161,7 +161,7 @@ export function readPlan({ options, ordered, operands }: SandboxLine, record?: P
 		cwd: options.cwd ?? options.wd,
 		environment: environment(options),
 		hasHome: (options.env ?? []).some((text) => text.startsWith("HOME=")),
-		capDrop: [...capabilityNames(options.capDrop, "--cap-drop"), ...(options.noDevices ? ["MKNOD"] : [])],
+		capDrop: capabilityNames(options.capDrop, "--cap-drop"),
 		capAdd: capabilityNames(options.capAdd, "--cap-add"),
 		keepCaps: options.keepCaps === true,
 		noNewPrivs: options.noNewPrivs === true,

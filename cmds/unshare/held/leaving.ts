@@ -1,10 +1,7 @@
 /** The end of a sandbox: the tools that have a part in it undo that, last first. */
-import { dup2, O_RDWR, open, readFileIfAny } from "../../../native/linux/fd.ts";
-import { environ, execve, exit, fork, wait } from "../../../native/linux/process.ts";
-import { SIG_SETMASK, sigprocmask, sigset } from "../../../native/linux/signal.ts";
+import { readFileIfAny } from "../../../native/linux/fd.ts";
 import { unlinkIfAny } from "../../../native/linux/stat.ts";
-import { SysError } from "../../../native/linux/syscall.ts";
-import { warn } from "../../common/command-line/tool.ts";
+import { leaveBy } from "../../common/leave.ts";
 import { clear, killLeft, leavers, sandboxFolder, takeOver, withSandboxes } from "../../common/sandbox-state.ts";
 import { writeState } from "../../common/state.ts";
 
@@ -19,7 +16,7 @@ export function leaveAll(id: string, folder: string) {
 	const bin = readFileIfAny(`${folder}/bin`)?.trim();
 	const tools = leavers((readFileIfAny(`${folder}/leave`) ?? "").split("\n"));
 	if (bin === undefined) return;
-	for (const tool of tools.reverse()) run(`${bin}/${tool}`, tool, id);
+	leaveBy(tools, bin, id);
 	unlinkIfAny(`${folder}/leave`);
 }
 
@@ -30,22 +27,4 @@ export function clearLeft(id: string): boolean {
 	leaveAll(id, sandboxFolder(id));
 	withSandboxes(() => clear(id));
 	return true;
-}
-
-function run(path: string, tool: string, id: string) {
-	const pid = fork();
-	if (pid !== 0) {
-		wait(pid);
-		return;
-	}
-	try {
-		sigprocmask(SIG_SETMASK, sigset([]));
-		const none = open("/dev/null", O_RDWR);
-		dup2(none, 0);
-		dup2(none, 1);
-		execve(path, [tool, "leave", id], environ());
-	} catch (error) {
-		if (error instanceof SysError) warn(error.message);
-		exit(1);
-	}
 }

@@ -1,6 +1,6 @@
 /** Attack: a container whose root is the host's own talks to the host's services, and finds a second proc to write to. */
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, closeSync, constants, copyFileSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import t from "tap";
@@ -18,7 +18,6 @@ t.teardown(() => {
 	rmSync(folder, { recursive: true });
 });
 
-const open = { todo: "sockets, FIFOs and what is mounted below the host's root are not covered" };
 const got = (args: string[]) =>
 	container(["run", "--", join(folder, "escape"), ...args])
 		.stdout.split("\n")
@@ -30,8 +29,12 @@ t.test("sockets and FIFOs of the host are not to be reached", needsRoot, async (
 	await new Promise<void>((resolve) => server.listen(socket, resolve));
 	const fifo = join(folder, "fifo");
 	spawnSync("mkfifo", [fifo]);
-	t.same(got(["connect", socket]), [], open);
-	t.same(got(["connect", fifo]), [], open);
+	t.same(got(["connect", socket]), []);
+	/* The name may be there, as a FIFO of the container's own: what is written to it does not come out on the host. */
+	const reader = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+	container(["run", "--", "sh", "-c", `timeout 1 sh -c 'echo through > ${fifo}'`]);
+	t.equal(readSync(reader, Buffer.alloc(16)), 0);
+	closeSync(reader);
 	server.close();
 });
 
@@ -46,6 +49,6 @@ t.test("a second proc, sysfs or debugfs of the host is covered", needsRoot, (t) 
 		env: { ...env, TSBOX_DATA: join(folder, "data"), M: tool("mkcontainer.sh") },
 	});
 	t.not(status, 99, stderr);
-	t.equal(stdout, "", open);
+	t.equal(stdout, "");
 	t.end();
 });
