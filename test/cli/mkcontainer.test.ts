@@ -238,9 +238,9 @@ t.test("a device of the host can be opened if it is given, and only then", async
 
 t.test("a place that is not in the host's root is not made in it", async (t) => {
 	const place = `/${unique()}`;
-	const { exitCode, stderr } = await run(["-v", `${folder}:${place}`, "true"]);
-	t.equal(exitCode, 125);
-	t.match(stderr, /not there in the host's root/);
+	const { exitCode, stdout } = await run(["-v", `${folder}:${place}`, "ls", place]);
+	t.equal(exitCode, 0);
+	t.match(stdout, /data/);
 	t.notOk(existsSync(place));
 });
 
