@@ -128,7 +128,7 @@ t.test("a policy of 1,000 rules is compiled, in little time, and answers right",
 	t.ok(program.length <= BPF_MAXINSNS, `${program.length} instructions`);
 	t.equal(faultOf(program), undefined);
 	let wrong = 0;
-	for (let i = 0; i < 5000; i++) {
+	for (let i = 0; i < 1500; i++) {
 		const name = random.pick(NAMES);
 		const args = someArguments(random, policy);
 		const { value } = simulate(program, { arch: AUDIT_ARCH.x86_64, nr: callsOf("x86_64").get(name) as number, args: args.map(word) });
@@ -317,7 +317,7 @@ function someProgram(random: Random): Instruction[] {
 t.test("the simulator takes the programs that the kernel takes, and runs each instruction as the kernel does", needsKernel, async (t) => {
 	const random = randomFrom(4);
 	const counts = { good: 0, bad: 0, answers: 0 };
-	for (let round = 0; round < 700; round++) {
+	for (let round = 0; round < 400; round++) {
 		const program = someProgram(random);
 		/* A return in the middle of it that is no error would let a call be made. */
 		if (program.slice(0, -1).some(({ code }) => code === 0x16)) continue;
@@ -339,7 +339,7 @@ t.test("the simulator takes the programs that the kernel takes, and runs each in
 			counts.answers++;
 		});
 	}
-	t.ok(counts.good > 50 && counts.bad > 50 && counts.answers > 600, JSON.stringify(counts));
+	t.ok(counts.good > 40 && counts.bad > 40 && counts.answers > 400, JSON.stringify(counts));
 });
 
 t.test("a program's bytes are read as they were written", async (t) => {
