@@ -1,7 +1,7 @@
 /** Publishing ports of sandboxes, in network namespaces of the tests' own. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -314,6 +314,21 @@ for i in range(2):
 	t.equal(ask(host, "tcp", "::1", 8080), "hello");
 	for (let i = 0; i < 100 && leftovers(run).length > 0; i++) await pause(20);
 	t.same(leftovers(run), []);
+});
+
+t.test("thousands of ports are published at once, and more of them later, by one process of a few MB", async (t) => {
+	const { lonely, portproxy, proxies, host } = await world(t);
+	const id = String(lonely.pid);
+	t.equal(portproxy(["publish", "-t", id, "20000-21499:20000-21499/udp"]).stderr, "");
+	t.equal(portproxy(["publish", "-t", id, "22000-23499:20000-21499"]).stderr, "");
+	const [pid = 0, ...more] = proxies();
+	t.same(more, []);
+	const listening = script(host, "ss -Hltun | wc -l");
+	t.equal(Number(listening), 3000);
+	const rss = Number(/^Rss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1]);
+	t.ok(rss < 8000, `${rss} kB`);
+	t.equal(portproxy(["unpublish", id, "22000-23499:20000-21499"]).stderr, "");
+	t.equal(Number(script(host, "ss -Hltun | wc -l")), 1500);
 });
 
 t.test("run is a proxy of several ports in the foreground, which may connect from inside a namespace", async (t) => {

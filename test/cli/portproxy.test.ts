@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import t from "tap";
 import { ask, connect, echo, freePort, pause, readAll, startProxy, talk, tcpServer, udpEcho } from "../support/portproxy.ts";
@@ -290,6 +290,13 @@ t.test("after a thousand connections, some of them reset, no descriptor is left"
 	proxy.child.kill("SIGUSR1");
 	while (!proxy.stderr().includes("\n")) await pause(10);
 	t.match(JSON.parse(proxy.stderr()), { connections: 0, ports: [{ open: 0, accepted: 1001 }] });
+});
+
+t.test("SCTP is served where the kernel has it, and else refused with the reason", async (t) => {
+	const hostPort = await freePort();
+	const proxy = await startProxy(t, program, { proto: "sctp", hostPort, containerPort: 9 });
+	if (existsSync("/proc/net/sctp")) t.equal(proxy.status, "0\n");
+	else t.match(proxy.status, /^1\nsctp: this kernel does not have it/);
 });
 
 t.test("a wrong command line is refused with the option's name, on descriptor 3 too", async (t) => {

@@ -15,7 +15,7 @@ export interface Running {
 }
 
 export interface ProxyOptions {
-	proto?: "tcp" | "udp";
+	proto?: "tcp" | "udp" | "sctp";
 	hostIp?: string;
 	hostPort: number;
 	containerIp?: string;

@@ -1,7 +1,6 @@
 /** The proxy: its ports, its clock, its signals, and the loop that hands each event to whom it concerns. */
 import { EPOLLIN, epoll } from "../../../native/linux/epoll.ts";
 import { close } from "../../../native/linux/fd.ts";
-import { getrlimit, RLIMITS, setrlimit } from "../../../native/linux/rlimit.ts";
 import {
 	readSignal,
 	SIG_BLOCK,
@@ -15,8 +14,8 @@ import {
 	sigprocmask,
 	sigset,
 } from "../../../native/linux/signal.ts";
-import { SysError } from "../../../native/linux/syscall.ts";
 import { readTimer, setTimer, timerfd } from "../../../native/linux/timerfd.ts";
+import { raiseDescriptorLimit } from "./descriptors.ts";
 import { CLOCK, CONNECTION, DATAGRAMS, DEADLINE, FLOW, LISTENER, SIGNALS } from "./kinds.ts";
 import { type PeerSettings, peers } from "./peers.ts";
 import { type Mapping, makePort, type Port } from "./port.ts";
@@ -172,15 +171,4 @@ export function makeProxy(settings: Settings): PortProxy {
 		},
 	};
 	return proxy;
-}
-
-/** As many descriptors as we are allowed: the usual soft limit of 1024 is for programs that use select(2). */
-function raiseDescriptorLimit() {
-	const resource = RLIMITS.indexOf("nofile");
-	try {
-		const { soft, hard } = getrlimit(resource);
-		if (soft !== hard) setrlimit(resource, hard, hard);
-	} catch (error) {
-		if (!(error instanceof SysError)) throw error;
-	}
 }

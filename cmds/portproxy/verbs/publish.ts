@@ -16,6 +16,7 @@ import { forgetFlows } from "../flows.ts";
 import { allowHairpin } from "../hairpin.ts";
 import { addIptables } from "../iptables.ts";
 import { type PublishGiven, settingsOf } from "../options.ts";
+import { raiseDescriptorLimit } from "../proxy/descriptors.ts";
 import { openListener } from "../proxy/listen.ts";
 import type { Mapping } from "../proxy/port.ts";
 import {
@@ -97,6 +98,7 @@ interface Opened {
 /** Binds every port: from then on it is ours. */
 function openAll(specs: Spec[], destination: Destination): Opened[] {
 	const opened: Opened[] = [];
+	raiseDescriptorLimit();
 	try {
 		for (const spec of specs)
 			for (const { port, hostPorts } of choicesOf(spec)) {

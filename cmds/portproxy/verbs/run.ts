@@ -3,6 +3,7 @@ import { close, O_CLOEXEC, O_RDONLY, open } from "../../../native/linux/fd.ts";
 import { CLONE_NEWNET, namespaceType, setns } from "../../../native/linux/namespace.ts";
 import { UsageError } from "../../common/errors.ts";
 import { type RunGiven, settingsOf } from "../options.ts";
+import { raiseDescriptorLimit } from "../proxy/descriptors.ts";
 import { openListener } from "../proxy/listen.ts";
 import { makeProxy } from "../proxy/loop.ts";
 import type { Mapping } from "../proxy/port.ts";
@@ -15,6 +16,7 @@ export function run({ options, operands }: { options: RunGiven; operands: string
 	if (operands.length === 0) throw new UsageError("run: no ports given");
 	const specs = operands.map(parseSpec);
 	const opened: { mapping: Mapping; fd: number }[] = [];
+	raiseDescriptorLimit();
 	for (const { proto, hostAddress, ...spec } of specs)
 		for (const { port, hostPorts } of choicesOf({ proto, hostAddress, ...spec })) {
 			const { fd, port: hostPort } = openListener(proto, hostAddress, hostPorts[0] as number);
