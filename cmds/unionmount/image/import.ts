@@ -4,6 +4,7 @@ import {
 	close,
 	O_DIRECTORY,
 	O_NOFOLLOW,
+	O_NONBLOCK,
 	O_RDONLY,
 	open,
 	openat2,
@@ -57,7 +58,8 @@ export interface ImportOptions {
 /** A file of a layout, wherever its links lead within that; undefined if there is none. */
 function openIn(root: number, path: string): number | undefined {
 	try {
-		return openat2(root, path, O_RDONLY, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+		/* A FIFO must not make us wait. */
+		return openat2(root, path, O_RDONLY | O_NONBLOCK, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 	} catch (error) {
 		if (error instanceof SysError) return undefined;
 		throw error;

@@ -3,7 +3,7 @@
 import { umask } from "../../../native/linux/credential.ts";
 import { EEXIST } from "../../../native/linux/errno.ts";
 import { removeTree } from "../../../native/linux/remove.ts";
-import { freeSpace, lstatIfAny, mknod, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG, type Stat } from "../../../native/linux/stat.ts";
+import { freeSpace, lstatIfAny, mknod, S_IFCHR, S_IFDIR, S_IFMT, S_IFREG } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
 import { TarError } from "../../../native/linux/tar/block.ts";
 import { type Attributes, type ExtractOptions, extract } from "../../../native/linux/tar/extract.ts";
@@ -13,7 +13,7 @@ import { setFileXattr } from "../../../native/linux/xattr.ts";
 import { warn } from "../../common/command-line/tool.ts";
 import { fail, show } from "../../common/errors.ts";
 import type { Progress } from "../../common/progress.ts";
-import { isOverlayXattr, isWhiteoutNode, OPAQUE, OWN, overlayName, PREFIX } from "../whiteout.ts";
+import { isOverlayXattr, OPAQUE, OWN, overlayName, PREFIX } from "../whiteout.ts";
 import { draftLayer, findLayer, foldersBelow, type LayerFacts, type Layout, type Store } from "./store.ts";
 import { openUnion, type Union } from "./union.ts";
 
@@ -32,7 +32,6 @@ export interface ImportOptions {
 /** Where the layer's whiteouts and opaque folders are made as its layout has them. */
 export function whiteoutHooks(layout: Layout, prefix: "trusted" | "user"): ExtractOptions {
 	const setOpaque = (folder: number) => setFileXattr(folder, `${prefix}.overlay.opaque`, "y");
-	const isWhiteout = (old: Stat) => isWhiteoutNode(old.mode, old.rdev);
 
 	/** Hides `target`. What the same layer has there stays: whiteouts are about the layers below. */
 	const hide = (folder: number, target: string) => {
@@ -75,12 +74,6 @@ export function whiteoutHooks(layout: Layout, prefix: "trusted" | "user"): Extra
 		},
 		isOpaque(folder) {
 			if (layout === "overlay2") setOpaque(folder);
-		},
-		replacing(folder, name, entry, old) {
-			/* A file in the place of a folder that hid what is below: it hides it as well. */
-			if (entry.type === "directory" && isWhiteout(old)) return;
-			void folder;
-			void name;
 		},
 		xattr(name, value) {
 			if (!isOverlayXattr(name)) return name;

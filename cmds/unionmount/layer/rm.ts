@@ -43,7 +43,8 @@ function mountUsing(layer: LayerFacts): string | undefined {
 		if (namespace === undefined || seen.has(namespace)) continue;
 		seen.add(namespace);
 		for (const mount of parseMountinfo(readFileIfAny(`/proc/${pid}/mountinfo`) ?? "")) {
-			if (mount.target === merged) return merged;
+			/* A single layer is bound. */
+			if (mount.target === merged || mount.root.endsWith(`/${layer.id}/diff`)) return mount.target;
 			if (mount.type !== "overlay" && mount.type !== "aufs") continue;
 			const words = mount.superOptions.split(/[,:=]/);
 			if (words.includes(diff) || words.includes(link)) return mount.target;

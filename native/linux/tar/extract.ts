@@ -27,7 +27,7 @@ import {
 } from "../fd.ts";
 import * as nr from "../nr.ts";
 import { removeTree } from "../remove.ts";
-import { lstatIfAny, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, type Stat } from "../stat.ts";
+import { lstatIfAny, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT } from "../stat.ts";
 import { call, SysError, tryCall } from "../syscall.ts";
 import { aclBytes } from "./acl.ts";
 import { TarError } from "./block.ts";
@@ -50,8 +50,6 @@ export interface ExtractOptions {
 	maxStored?: number;
 	/** Called before an entry is made as `name` in the open folder. True if there is nothing left to do for it. */
 	before?(folder: number, name: string, entry: Entry): boolean;
-	/** Called when an entry takes the place of another. */
-	replacing?(folder: number, name: string, entry: Entry, old: Stat): void;
 	/** Called after a folder that took the place of something was made. */
 	isOpaque?(folder: number): void;
 	/** Under which name an extended attribute is set; undefined to leave it out. */
@@ -262,10 +260,8 @@ export function extract(source: Source, root: number, options: ExtractOptions = 
 	};
 
 	/** Removes what is where the entry is to be made. */
-	const makeRoom = (parent: Folder, name: string, entry: Entry) => {
-		const old = lstatIfAny(name, parent.fd);
-		if (!old) return;
-		options.replacing?.(parent.fd, name, entry, old);
+	const makeRoom = (parent: Folder, name: string) => {
+		if (!lstatIfAny(name, parent.fd)) return;
 		const fd = parent.fd;
 		/* Open folders may be below it. */
 		folders = folders.filter((folder) => {
@@ -287,7 +283,7 @@ export function extract(source: Source, root: number, options: ExtractOptions = 
 				result = 0;
 			} else {
 				isOpaque = old !== undefined && (old.mode & S_IFMT) === S_IFCHR && old.rdev === "0:0";
-				makeRoom(parent, name, entry);
+				makeRoom(parent, name);
 				result = tryCall("mkdirat", nr.SYS_mkdirat, parent.fd, name, entry.mode);
 			}
 		}
@@ -342,7 +338,7 @@ export function extract(source: Source, root: number, options: ExtractOptions = 
 		const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 		let fd = tryCall("openat", nr.SYS_openat, parent.fd, name, flags, mode);
 		if (fd === -EEXIST) {
-			makeRoom(parent, name, entry);
+			makeRoom(parent, name);
 			fd = tryCall("openat", nr.SYS_openat, parent.fd, name, flags, mode);
 		}
 		if (fd < 0) throw new SysError("open", -fd, name);
@@ -376,7 +372,7 @@ export function extract(source: Source, root: number, options: ExtractOptions = 
 		let result = attempt();
 		if (result === -EEXIST) {
 			if (target === (path === "" ? name : `${path}/${name}`)) return;
-			makeRoom(openFolder(path), name, entry);
+			makeRoom(openFolder(path), name);
 			result = attempt();
 		}
 		if (result === -ENOENT && options.linkTarget?.(target)) {
@@ -397,7 +393,7 @@ export function extract(source: Source, root: number, options: ExtractOptions = 
 		};
 		let result = make();
 		if (result === -EEXIST) {
-			makeRoom(parent, name, entry);
+			makeRoom(parent, name);
 			result = make();
 		}
 		if (result < 0) throw new SysError(entry.type === "symlink" ? "symlinkat" : "mknodat", -result, name);
