@@ -242,7 +242,8 @@ t.test("rm refuses a layer that another stands on or that is mounted, also in an
 });
 
 t.test("rm refuses a layer that is bound read-only, as a single one is", needsRoot, async (t) => {
-	const { stdout, stderr } = shell(`mkdir a m; tar -C a -c . | $T layer import --id base; $T layer mount base m >/dev/null; touch m/x 2>/dev/null || echo read-only
+	const { stdout, stderr } =
+		shell(`mkdir a m; tar -C a -c . | $T layer import --id base; $T layer mount base m >/dev/null; touch m/x 2>/dev/null || echo read-only
 		$T layer rm base; umount m; $T layer rm base`);
 	t.equal(stdout, "base\nread-only\nbase\n");
 	t.match(stderr, /^tsunionmount: base: is in use: it is mounted on .*\/m\n$/);
