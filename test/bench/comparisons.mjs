@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { layerComparisons } from "./layers.mjs";
+import { unionComparisons } from "./unions.mjs";
 
 const run = (line) => execa(line, { shell: true });
 
@@ -60,6 +61,7 @@ export function comparisons() {
 			after: () => run(`bin/tscgctl rm ${cgroup}-other`),
 		},
 		...layerComparisons(),
+		...unionComparisons(),
 		...joins(),
 		...readdirSync("bin")
 			.filter((name) => name.startsWith("ts"))

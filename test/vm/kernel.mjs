@@ -27,7 +27,7 @@ const suites = {
 
 // The modules to keep, with what they depend on. All of Debian's are 90 MB, which every boot would copy into memory.
 const wanted =
-	/^kernel\/(block|crypto|drivers\/(block\/(brd|loop|null_blk|virtio_blk|zram)|md|net\/(bonding|ipvlan|vxlan|[^/]+\.ko)|virtio|char\/virtio_console)|fs\/(ext4|fuse|overlayfs|squashfs|xfs|[^/]+\.ko)|net\/(802|8021q|bridge|core|ipv4|ipv6|llc|netfilter|netlink|packet|sched|unix))\b/;
+	/^kernel\/(block|crypto|drivers\/(block\/(brd|loop|null_blk|virtio_blk|zram)|md|net\/(bonding|ipvlan|vxlan|[^/]+\.ko)|virtio|char\/virtio_console)|fs\/(ext4|fuse|overlayfs|quota|squashfs|xfs|[^/]+\.ko)|net\/(802|8021q|bridge|core|ipv4|ipv6|llc|netfilter|netlink|packet|sched|unix))\b/;
 
 /** The folder of a kernel in the cache, and its info.json. The first use downloads it. */
 export async function kernel(name) {
