@@ -1,14 +1,13 @@
 // tsdmthin on real device-mapper: pools on files and on a disk, volumes, snapshots, full pools, udev. Debian's dmsetup,
 // thin_check, thin_delta and mkfs are the independent readers.
 import t from "tap";
+import { isFull } from "../support/dmthin-guest.mjs";
 import { programs } from "../support/guest-programs.mjs";
 import { debianPackage } from "./kernel.mjs";
 import { boot, kernels } from "./vm.mjs";
 
 t.setTimeout(1_500_000);
 
-/* TSBOX_SOAK: full on the four kernels, quick on the one of `npm test`. */
-const isFull = (process.env.TSBOX_SOAK ?? (process.env.TSBOX_KERNELS ? "full" : "quick")) === "full";
 const snapshots = isFull ? 1000 : 10;
 const prelude = `export TSBOX_DATA=/data
 # busybox has these, too.

@@ -15,7 +15,7 @@
 import { dmInfo, dmMessage, dmResume, dmSuspend } from "../../../native/linux/devmapper.ts";
 import { EEXIST, ENODATA } from "../../../native/linux/errno.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
-import { fail } from "../../common/errors.ts";
+import { fail, ToolError } from "../../common/errors.ts";
 import { readState } from "../../common/state.ts";
 import { type PoolStatus, poolStatus } from "../pool/status.ts";
 import { dmPool, dmVolume, type PoolRecord, poolFolder, save } from "./pool.ts";
@@ -118,8 +118,27 @@ export interface NewVolume {
 	origin?: Volume;
 }
 
+/** Does a change; what a failure has left half done is taken back, or finished, at once. */
+function settled<T>(pool: PoolRecord, change: () => T): T {
+	try {
+		return change();
+	} catch (error) {
+		try {
+			recover(pool);
+		} catch (second) {
+			/* The next change or `pool activate` tries again; the first error is the one to tell. */
+			if (!(second instanceof SysError || second instanceof ToolError)) throw second;
+		}
+		throw error;
+	}
+}
+
 /** Makes a volume, under the pool's lock. Returns it. Throws what the kernel says, with nothing left. */
 export function createVolume(pool: PoolRecord, wanted: NewVolume): Volume {
+	return settled(pool, () => createSteps(pool, wanted));
+}
+
+function createSteps(pool: PoolRecord, wanted: NewVolume): Volume {
 	const { last } = recover(pool);
 	if (readVolumeIfAny(pool.name, wanted.name)) fail(`${wanted.name}: exists in ${pool.name}`);
 	const next = last.open_transaction_id + 1;
@@ -168,6 +187,10 @@ function snapshotMessage(pool: PoolRecord, id: number, origin: Volume): number {
 
 /** Removes a volume that is not active, under the pool's lock. */
 export function deleteVolume(pool: PoolRecord, volume: Volume) {
+	settled(pool, () => deleteSteps(pool, volume));
+}
+
+function deleteSteps(pool: PoolRecord, volume: Volume) {
 	const { last } = recover(pool);
 	const next = last.open_transaction_id + 1;
 	const { name, ...record } = volume;
