@@ -80,7 +80,7 @@ function rowsOf(group: Group, depth = 0): Row[] {
 	const seen = glance(group);
 	const names = new Set<string>();
 	for (const { folder, isParent } of folders) if (isParent) for (const name of childNames(folder)) names.add(name);
-	const row: Row = { group, depth, processes: seen.pids === 0 ? 0 : pidsIn(from.folder).length, ...seen };
+	const row: Row = { group, depth, processes: pidsIn(from.folder).length, ...seen };
 	return [row, ...[...names].sort().flatMap((name) => rowsOf(childOf(group, name), depth + 1))];
 }
 
