@@ -32,7 +32,7 @@ export const tools = {
 		parts: ["ending", "hooks", "jobcontrol", "license", "manual", "rest", "session", "zombies"],
 	},
 	portproxy: {
-		budget: 60_000,
+		budget: 35_000,
 		parts: ["docker-proxy", "holder", "verbs/doctor", "verbs/leave", "verbs/ls", "verbs/publish", "verbs/run"],
 	},
 	cgctl: {
