@@ -10,10 +10,10 @@ import { close, fsync, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR, O_WRONLY, open, read
 import { flock, LOCK_EX } from "../../native/linux/lock.ts";
 import { processStat } from "../../native/linux/proc.ts";
 import { environ, getpid } from "../../native/linux/process.ts";
-import { lstatIfAny, mkdirAll, rename, rmdir, S_IFDIR, S_IFMT, unlinkIfAny } from "../../native/linux/stat.ts";
+import { lstatIfAny, mkdirAll, rename, rmdir, S_IFDIR, S_IFMT, statIfAny, unlinkIfAny } from "../../native/linux/stat.ts";
 import { SysError } from "../../native/linux/syscall.ts";
 import { notA } from "./command-line/options.ts";
-import { fail } from "./errors.ts";
+import { fail, show } from "./errors.ts";
 
 /** A variable of the environment; undefined where it is unset or empty. */
 export function getenv(name: string): string | undefined {
@@ -24,16 +24,42 @@ export function getenv(name: string): string | undefined {
 /** Where run-time state lives: $TSBOX_RUN, /run/tsbox, or without root $XDG_RUNTIME_DIR/tsbox. */
 export function runFolder(): string {
 	const given = getenv("TSBOX_RUN");
-	if (given) return given;
+	if (given) return trusted("TSBOX_RUN", given);
 	if (geteuid() === 0) return "/run/tsbox";
 	const own = getenv("XDG_RUNTIME_DIR");
 	return own ? `${own}/tsbox` : fail("no folder for run-time state", "set XDG_RUNTIME_DIR or TSBOX_RUN to a folder of your own");
 }
 
+/** The folders that have been looked at. */
+const known: string[] = [];
+
+/**
+ * A folder that the environment names for root's state. Where others can write to it, or to one above it, they could put a
+ * state of theirs in its place: then it is refused, as ssh refuses keys.
+ */
+function trusted(variable: string, path: string): string {
+	if (geteuid() !== 0 || known.includes(path)) return path;
+	for (let at = path; at !== ""; at = at.slice(0, Math.max(0, at.lastIndexOf("/")))) {
+		const found = statIfAny(at);
+		if (!found) continue;
+		const isOthers = found.uid !== 0 || ((found.mode & OTHERS_WRITE) !== 0 && !(at !== path && (found.mode & STICKY) !== 0));
+		if (isOthers)
+			fail(
+				`${variable}: ${show(at)}: others can write to it`,
+				"what root keeps its state in is to be root's alone: chmod go-w, chown root",
+			);
+	}
+	known.push(path);
+	return path;
+}
+
+const OTHERS_WRITE = 0o022;
+const STICKY = 0o1000;
+
 /** Where data lives: $TSBOX_DATA, /var/lib/tsbox, or without root $XDG_DATA_HOME/tsbox. */
 export function dataFolder(): string {
 	const given = getenv("TSBOX_DATA");
-	if (given) return given;
+	if (given) return trusted("TSBOX_DATA", given);
 	if (geteuid() === 0) return "/var/lib/tsbox";
 	const home = getenv("HOME");
 	const own = getenv("XDG_DATA_HOME") ?? (home && `${home}/.local/share`);

@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import {
 	chmodSync,
+	chownSync,
 	existsSync,
 	lstatSync,
 	mkdirSync,
@@ -47,6 +48,33 @@ function elsewhere(code: string, ...args: string[]): string[] {
 	const text = `const state = await import(${JSON.stringify(join(root, "cmds/common/state.ts"))});\n${code}`;
 	return [process.execPath, `--import=${join(root, "test/support/typescript.mjs")}`, "--input-type=module", "-e", text, ...args];
 }
+
+t.test("root does not keep its state where others can write", needsRoot, async (t) => {
+	const before = { ...process.env };
+	t.teardown(() => {
+		process.env = before;
+	});
+	const at = folder(t);
+	for (const [name, mode, uid] of [
+		["world", 0o777, 0],
+		["group", 0o775, 0],
+		["sticky", 0o1777, 0],
+		["other", 0o755, 65534],
+	] as const) {
+		const path = join(at, name);
+		mkdirSync(join(path, "own"), { recursive: true });
+		chmodSync(path, mode);
+		chownSync(path, uid, uid);
+		for (const variable of ["TSBOX_RUN", "TSBOX_DATA"] as const) {
+			const asked = variable === "TSBOX_RUN" ? runFolder : dataFolder;
+			process.env[variable] = path;
+			t.throws(asked, { message: `${variable}: ${path}: others can write to it` });
+			process.env[variable] = join(path, "own");
+			if (name === "sticky") t.equal(asked(), join(path, "own"));
+			else t.throws(asked, { message: `${variable}: ${path}: others can write to it` });
+		}
+	}
+});
 
 t.test("the folders are those of the environment, else the system's, else the user's own", async (t) => {
 	const before = { ...process.env };
