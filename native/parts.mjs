@@ -166,7 +166,7 @@ export const tools = {
 		],
 	},
 	vethctl: {
-		budget: 36_000,
+		budget: 38_000,
 		parts: [
 			"cni/plugin",
 			"diag/diag",
