@@ -85,6 +85,7 @@ t.test("tsvethctl holds", needsLab, async (t) => {
 			[["join", "small", "--ifname", "a b", String(first)], 2, /no space/],
 			[["join", "small", "--dns", "x", String(first)], 2, /--dns/],
 			[["join", "small", "--add-host", "a\nb:1.1.1.1", String(first)], 2, /--add-host/],
+			[["join", "small", "--hostname", "a\nb", String(first)], 2, /--hostname/],
 			[["leave", "--network", "small"], 2, /no sandbox given/],
 			[["leave", "../x"], 1, /not a PID/],
 			[["link", "set", "up0", "--mtu", "x"], 2, /--mtu/],

@@ -50,6 +50,8 @@ export function join({ options, operands }: { options: JoinOptions; operands: st
 	const hardware = readHardware(options.mac);
 	if (options.ifname !== undefined) interfaceName(options.ifname, "--ifname");
 	for (const alias of options.alias ?? []) if (!isName(alias)) throw new UsageError(`--alias: ${JSON.stringify(alias)} is not a name`);
+	if (options.hostname !== undefined && !isName(options.hostname))
+		throw new UsageError(`--hostname: ${JSON.stringify(options.hostname)} is not a name`);
 	if (options.dns ?? options.dnsSearch ?? options.dnsOption ?? options.addHost) checkNames(options);
 	withRoute((netlink) => {
 		filterRecords(targets, (target) => {

@@ -7,6 +7,7 @@ import { isDryRun } from "../../../native/linux/syscall.ts";
 import { warn } from "../../common/command-line/tool.ts";
 import type { Target } from "../../common/record.ts";
 import { sandboxFolder } from "../../common/sandbox-state.ts";
+import { isName } from "../../common/state.ts";
 import type { Endpoint } from "../endpoint/endpoint.ts";
 import { writeQuickly } from "../files.ts";
 import type { Network } from "../network/network.ts";
@@ -31,7 +32,8 @@ export function giveNames(endpoint: Endpoint, network: Network, target: Target, 
 	if (!record || namespaceInode(pid, "mnt") === namespaceInode("self", "mnt")) return endpoint;
 	const folder = sandboxFolder(record.id);
 	const files = folder.startsWith("/") ? folder : `${getcwd()}/${folder}`;
-	const hostname = options.hostname ?? (typeof record.hostname === "string" ? record.hostname : record.id);
+	/* A record may say anything; what it is called goes into the others' files. */
+	const hostname = options.hostname ?? (typeof record.hostname === "string" && isName(record.hostname) ? record.hostname : record.id);
 	const hosts = hostLines(options.addHost ?? [], network.gateway ?? network.gateway6);
 	const named: Endpoint = { ...endpoint, files, hostname, ...(hosts.length > 0 && { hosts }) };
 	const { text, leftOut } = resolvText(hostResolv(), options);
