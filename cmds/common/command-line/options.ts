@@ -154,8 +154,9 @@ export function parse<T extends readonly Option[]>(argv: string[], table: T, sto
 		const key = camel(option.long);
 		const value = text === undefined ? true : option.parse ? option.parse(text, as) : text;
 		ordered.push({ long: option.long, value });
-		if (option.repeat) values[key] = [...((values[key] as unknown[] | undefined) ?? []), value];
-		else values[key] = value;
+		const list = option.repeat ? (values[key] as unknown[] | undefined) : undefined;
+		if (list) list.push(value);
+		else values[key] = option.repeat ? [value] : value;
 	}
 	return { options: values as Values<T>, ordered, operands };
 }
