@@ -213,7 +213,7 @@ t.test("info says what can be mounted here, and leaves nothing behind", needsRoo
 
 t.test("ls lists each union with its layers, and those of another process", needsRoot, async (t) => {
 	const { stdout, own } = shell(
-		"$T mount -l a -l b -u u -w w m; $T ls -n; unshare -m sleep 9 & sleep 0.3; umount m; $T ls -n; $T ls -n -p $!; kill $!",
+		"$T mount -l a -l b -u u -w w m; $T ls -n m; unshare -m sleep 9 & sleep 0.3; umount m; $T ls -n -p $! m; kill $!",
 	);
 	const lines = `${own}/m  overlay  3  ${own}/u=rw\n`;
 	const [first = "", second = ""] = stdout.split(/(?<=b=ro\n)/);
