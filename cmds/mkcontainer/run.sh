@@ -50,9 +50,6 @@ plan() {
 		pipe="$pipe
     $q_tsunshare$trace --record 0 --hold$make |
     $q_tsunshare start >/dev/null"
-	elif [ -n "$tty" ]; then
-		pipe="$pipe
-    $q_tsunshare$trace --record 0$make"
 	else
 		pipe="$pipe
     $q_tsunshare$trace --record 0 --stdin 3$make"
@@ -62,7 +59,7 @@ plan() {
 print_plan() {
 	[ -z "$claim" ] || printf '%s\n' "$claim"
 	[ -z "$unpack" ] || printf '%s\n' "$unpack"
-	[ -n "$detach$tty" ] || printf 'exec 3<&0\n'
+	[ -n "$detach" ] || printf 'exec 3<&0\n'
 	printf '%s\n' "$pipe"
 	[ -z "$remove" ] || [ -z "$cleanup" ] || printf '%s\n' "$cleanup"
 }

@@ -60,13 +60,17 @@ async function until(isSo: () => boolean): Promise<boolean> {
 }
 
 t.test("with --new-session SIGTSTP stops program and init, and SIGCONT continues both", async (t) => {
-	const running = start(t, [tsinit, "-s", "--new-session", "--", "sh", "-c", "echo pid $$; sleep 30; true"]);
+	/* As a job of a shell: in a group that nobody of its session could continue, the kernel discards SIGTSTP. */
+	const shell = 'set -m; "$@" & init=$!; echo init $init; while :; do wait $init; s=$?; kill -0 $init 2>/dev/null || exit $s; sleep 0.1; done';
+	const job = ["setsid", "bash", "-c", shell, "-"];
+	const running = start(t, [...job, tsinit, "-s", "--new-session", "--", "sh", "-c", "echo pid $$; sleep 30; true"]);
+	const init = Number((await running.says(/init (\d+)\n/))[1]);
 	const child = (await running.says(/pid (\d+)\n/))[1] as string;
-	process.kill(running.pid, "SIGTSTP");
-	t.ok(await until(() => state(running.pid) === "T" && state(child) === "T"), "both are stopped");
-	process.kill(running.pid, "SIGCONT");
-	t.ok(await until(() => state(running.pid) !== "T" && state(child) !== "T"), "both go on");
-	process.kill(running.pid, "SIGTERM");
+	process.kill(init, "SIGTSTP");
+	t.ok(await until(() => state(init) === "T" && state(child) === "T"), "both are stopped");
+	process.kill(init, "SIGCONT");
+	t.ok(await until(() => state(init) !== "T" && state(child) !== "T"), "both go on");
+	process.kill(init, "SIGTERM");
 	t.equal(await running.ended, 143);
 });
 

@@ -64,7 +64,7 @@ t.test("--layout aufs keeps diff, layers and mnt, and whiteouts as files", needs
 });
 
 t.test("128 and 500 layers mount", needsRoot, async (t) => {
-	const { stdout, stderr } = shell(`mkdir one $D; mount -t tmpfs none $D; p=; i=0
+	const { stdout, stderr } = shell(`mkdir one $D; mount -t tmpfs -o mode=755 none $D; p=; i=0
 		while [ $i -lt 499 ]; do i=$((i+1)); rm -f one/*; echo $i >one/f$i; tar -C one -cf l.tar .; $T layer import --id l$i $p l.tar >/dev/null; p="--parent l$i"
 			if [ $i = 128 ] || [ $i = 499 ]; then $T layer create c$i $p >/dev/null && $T layer mount c$i >/dev/null; ls $D/layers/c$i/merged | grep -c ^f; cat $D/layers/c$i/merged/f1; fi
 		done`);

@@ -86,19 +86,21 @@ function runInForeground(plan: Plan): never {
 	const streams = openStreams(plan);
 	/* A sandbox with a name has a state, and its supervisor is this process. */
 	const own = plan.id === undefined ? undefined : enroll(plan);
+	/* With a plan on standard input, the user's terminal is what --stdin names. */
+	const input = plan.tty && /^\d{1,7}$/.test(plan.stdio[0] ?? "") ? Number(plan.stdio[0]) : 0;
 	let box: Box | undefined;
 	let ended: Ended;
 	try {
 		box = begin(plan, streams.program, mask);
 		if (own) writeRecord(own, makeRecord(plan, own.id, box), plan, box);
-		if (box.master !== undefined) copySize(box.master, 0, 1);
+		if (box.master !== undefined) copySize(box.master, input, 1);
 		const failure = release(box);
 		if (failure) {
 			wait(box.pid);
 			box = undefined;
 			throw thrown(failure);
 		}
-		ended = attend(box, streams, signalfd(signals), own !== undefined);
+		ended = attend({ ...box, input }, streams, signalfd(signals), own !== undefined);
 	} catch (error) {
 		if (box) destroy(box);
 		if (own) revoke(own);
@@ -109,11 +111,14 @@ function runInForeground(plan: Plan): never {
 }
 
 /** The process that is attended, and the master of its terminal. */
-export type Attended = Pick<Box, "pid" | "pidfd" | "master">;
+export interface Attended extends Pick<Box, "pid" | "pidfd" | "master"> {
+	/** Where the terminal's input comes from, if not from our standard input. */
+	input?: number;
+}
 
 /** Passes on the signals that come (with `endsDeaf`, one that asks a PID 1 in vain to end becomes SIGKILL) and what goes through the streams, until the program has ended. */
 export function attend(box: Attended, streams: Streams, signals: number, endsDeaf = false): Ended {
-	const relay: Relay | undefined = box.master === undefined ? startCarrying(streams) : startRelay(box.master, 0, 1);
+	const relay: Relay | undefined = box.master === undefined ? startCarrying(streams) : startRelay(box.master, box.input ?? 0, 1);
 	let replaced: number | undefined;
 	try {
 		for (;;) {

@@ -2,8 +2,9 @@
 import { EAGAIN, EIO } from "../../../native/linux/errno.ts";
 import { O_NOCTTY, O_RDWR, open, read, setNonblocking, writeSome } from "../../../native/linux/fd.ts";
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, poll } from "../../../native/linux/poll.ts";
+import { getpgrp } from "../../../native/linux/process.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
-import { getAttributes, getWindowSize, isTerminal, rawAttributes, setAttributes, setWindowSize } from "../../../native/linux/terminal.ts";
+import { getAttributes, getForegroundGroup, getWindowSize, isTerminal, rawAttributes, setAttributes, setWindowSize } from "../../../native/linux/terminal.ts";
 
 type Wanted = Parameters<typeof poll>[0];
 
@@ -42,7 +43,8 @@ export function copySize(master: number, input: number, output: number) {
 
 /** Starts to relay. Where `input` is a terminal it is set to raw mode: the container's does the processing. */
 export function startRelay(master: number, input: number, output: number): Relay {
-	const before = isTerminal(input) ? getAttributes(input) : undefined;
+	/* From the background, to set it would stop us (SIGTTOU), for good where nobody can bring us to the foreground. */
+	const before = isTerminal(input) && getForegroundGroup(input) === getpgrp() ? getAttributes(input) : undefined;
 	const bytes = new Uint8Array(32768);
 	let pending = bytes.subarray(0, 0);
 	let atEnd = false;
