@@ -61,7 +61,8 @@ async function until(isSo: () => boolean): Promise<boolean> {
 
 t.test("with --new-session SIGTSTP stops program and init, and SIGCONT continues both", async (t) => {
 	/* As a job of a shell: in a group that nobody of its session could continue, the kernel discards SIGTSTP. */
-	const shell = 'set -m; "$@" & init=$!; echo init $init; while :; do wait $init; s=$?; kill -0 $init 2>/dev/null || exit $s; sleep 0.1; done';
+	const shell =
+		'set -m; "$@" & init=$!; echo init $init; while :; do wait $init; s=$?; kill -0 $init 2>/dev/null || exit $s; sleep 0.1; done';
 	const job = ["setsid", "bash", "-c", shell, "-"];
 	const running = start(t, [...job, tsinit, "-s", "--new-session", "--", "sh", "-c", "echo pid $$; sleep 30; true"]);
 	const init = Number((await running.says(/init (\d+)\n/))[1]);

@@ -261,30 +261,34 @@ t.test("enter --new-session runs the program in a session without a terminal, an
 	}
 });
 
-t.test("kill says when a signal is dropped since the program is PID 1 and does not handle it; one that asks for the end becomes SIGKILL", needsRoot, async (t) => {
-	const held = (id: string, program: string) =>
-		shell(
-			`$T --hold --id ${id} --pid --proc --stdout ${folder}/${id} --stderr /dev/null --rootfs $R ${program} | $T start >/dev/null; while ! [ -s ${folder}/${id} ]; do sleep 0.01; done`,
+t.test(
+	"kill says when a signal is dropped since the program is PID 1 and does not handle it; one that asks for the end becomes SIGKILL",
+	needsRoot,
+	async (t) => {
+		const held = (id: string, program: string) =>
+			shell(
+				`$T --hold --id ${id} --pid --proc --stdout ${folder}/${id} --stderr /dev/null --rootfs $R ${program} | $T start >/dev/null; while ! [ -s ${folder}/${id} ]; do sleep 0.01; done`,
+			);
+		held("deaf", "sh -c 'trap : USR1; echo; while :; do sleep 0.1; done'");
+		held("deaf2", "sh -c 'trap : USR1; echo; while :; do sleep 0.1; done'");
+		const dropped = run(["kill", "-s", "USR2", "deaf"]);
+		t.equal(
+			dropped.stderr,
+			"tsunshare: deaf: the program is PID 1 and does not handle SIGUSR2: the kernel drops it\ntsunshare: hint: -s KILL ends it; with tsinit in front it gets signals\n",
 		);
-	held("deaf", "sh -c 'trap : USR1; echo; while :; do sleep 0.1; done'");
-	held("deaf2", "sh -c 'trap : USR1; echo; while :; do sleep 0.1; done'");
-	const dropped = run(["kill", "-s", "USR2", "deaf"]);
-	t.equal(
-		dropped.stderr,
-		"tsunshare: deaf: the program is PID 1 and does not handle SIGUSR2: the kernel drops it\ntsunshare: hint: -s KILL ends it; with tsinit in front it gets signals\n",
-	);
-	t.equal(dropped.status, 1);
-	t.same([run(["kill", "-s", "USR1", "deaf"]).stderr, run(["kill", "-s", "CONT", "deaf"]).stderr], ["", ""], "those that it gets");
-	t.match(run(["kill", "-s", "RTMAX", "deaf", "deaf2"]).stderr, "tsunshare: deaf, deaf2: the program is PID 1");
-	t.match(shell("$T inspect deaf | tr -d '\\n' | $T kill -s RTMIN").stderr, "deaf: the program is PID 1 and does not handle SIGRTMIN");
-	t.same([run(["kill", "deaf2"]).stderr, run(["wait", "deaf2"]).status], ["", 137], "one that asks for the end is made SIGKILL");
-	t.same([run(["kill", "-s", "KILL", "deaf"]).stderr, run(["wait", "deaf"]).status], ["", 137]);
+		t.equal(dropped.status, 1);
+		t.same([run(["kill", "-s", "USR1", "deaf"]).stderr, run(["kill", "-s", "CONT", "deaf"]).stderr], ["", ""], "those that it gets");
+		t.match(run(["kill", "-s", "RTMAX", "deaf", "deaf2"]).stderr, "tsunshare: deaf, deaf2: the program is PID 1");
+		t.match(shell("$T inspect deaf | tr -d '\\n' | $T kill -s RTMIN").stderr, "deaf: the program is PID 1 and does not handle SIGRTMIN");
+		t.same([run(["kill", "deaf2"]).stderr, run(["wait", "deaf2"]).status], ["", 137], "one that asks for the end is made SIGKILL");
+		t.same([run(["kill", "-s", "KILL", "deaf"]).stderr, run(["wait", "deaf"]).status], ["", 137]);
 
-	/* tsinit blocks signals, and takes them from there. */
-	copyFileSync(tool("tsinit"), join(root, "bin/tsinit"));
-	held("hears", "tsinit sh -c 'echo; exec sleep 1000'");
-	t.same([run(["kill", "hears"]).stderr, run(["wait", "hears"]).status], ["", 143]);
-});
+		/* tsinit blocks signals, and takes them from there. */
+		copyFileSync(tool("tsinit"), join(root, "bin/tsinit"));
+		held("hears", "tsinit sh -c 'echo; exec sleep 1000'");
+		t.same([run(["kill", "hears"]).stderr, run(["wait", "hears"]).status], ["", 143]);
+	},
+);
 
 t.test("kill says of a sandbox that has ended that it has", needsRoot, async (t) => {
 	shell("$T --hold --id over --stdout /dev/null --stderr /dev/null --rootfs $R true | $T start >/dev/null; $T wait over");

@@ -150,7 +150,10 @@ for (const kernel of kernels) {
 				tscgctl top --once --interval 0.5
 				tscgctl kill burn; tscgctl rm burn`,
 			);
-			t.match(said, /^CGROUP +CPU\* +MEMORY +READ\/s +WRITE\/s +PIDS\n\/burn +\d+\.\d% \[#+ *\] +[\d.]+ [KM]iB \[# +\] +0 B +0 B +1 \[# +\]\n/);
+			t.match(
+				said,
+				/^CGROUP +CPU\* +MEMORY +READ\/s +WRITE\/s +PIDS\n\/burn +\d+\.\d% \[#+ *\] +[\d.]+ [KM]iB \[# +\] +0 B +0 B +1 \[# +\]\n/,
+			);
 		});
 	});
 }

@@ -4,7 +4,15 @@ import { O_NOCTTY, O_RDWR, open, read, setNonblocking, writeSome } from "../../.
 import { POLLERR, POLLHUP, POLLIN, POLLNVAL, POLLOUT, poll } from "../../../native/linux/poll.ts";
 import { getpgrp } from "../../../native/linux/process.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
-import { getAttributes, getForegroundGroup, getWindowSize, isTerminal, rawAttributes, setAttributes, setWindowSize } from "../../../native/linux/terminal.ts";
+import {
+	getAttributes,
+	getForegroundGroup,
+	getWindowSize,
+	isTerminal,
+	rawAttributes,
+	setAttributes,
+	setWindowSize,
+} from "../../../native/linux/terminal.ts";
 
 type Wanted = Parameters<typeof poll>[0];
 
