@@ -176,7 +176,9 @@ function enable(group: Group, hierarchy: Hierarchy, names: string[], { needed = 
 			moveToLeaf(folder);
 		}
 		/* One by one: cpu may be refused for real-time processes, or a controller may be held back by the cgroup above. */
-		for (const name of names) {
+		/* Those that a limit needs come first: it is of them that a refusal has to speak. */
+		const inOrder = [...names.filter((name) => needed.includes(name)), ...names.filter((name) => !needed.includes(name))];
+		for (const name of inOrder) {
 			try {
 				write([name]);
 			} catch (single) {
