@@ -116,7 +116,7 @@ main({
 		}),
 		command({
 			name: "kill",
-			summary: "signal all processes of a cgroup and those below; with SIGKILL until it is empty",
+			summary: "signal all processes of a cgroup; with SIGKILL until it is empty",
 			operands: "PATH...",
 			dryRun: true,
 			options: options([

@@ -209,7 +209,7 @@ export function verbs(): Command[] {
 		}),
 		command({
 			name: "leave",
-			summary: "end and remove the cgroups that were made for sandboxes; the inverse of join",
+			summary: "end and remove the cgroups that join made for sandboxes",
 			operands: "ID...",
 			dryRun: true,
 			options: options([]),
@@ -235,7 +235,7 @@ export function verbs(): Command[] {
 		}),
 		command({
 			name: "oom",
-			summary: "tell by the exit status whether the OOM killer has struck: 0 yes, 1 no, 2 not known",
+			summary: "whether the OOM killer has struck: exit status 0 yes, 1 no, 2 not known",
 			operands: "PATH|ID...",
 			failureStatus: 2,
 			options: options([{ long: "quiet", short: "q", help: "print nothing" }, ...jsonOption, ...pathOptions]),

@@ -13,7 +13,7 @@ const isDmsetup = /(^|\/)dmsetup$/.test(host.argv()[0] ?? "");
 
 main({
 	name: isDmsetup ? "dmsetup" : "tsdmthin",
-	summary: "thin provisioning: pools, volumes and snapshots by device-mapper",
+	summary: "thin provisioning by device-mapper: pools, volumes, snapshots; dmsetup's verbs",
 	details: [
 		"A pool is two devices: data, and metadata that say which blocks of it each volume has. A volume takes blocks when they are first written; a snapshot shares those of its origin until one of the two writes.",
 		"What is known of pools is in files, below devicemapper in the data folder ($TSBOX_DATA, /var/lib/tsbox). Each change is a transaction: after a crash `pool activate` takes back or finishes what was broken off.",
@@ -21,10 +21,9 @@ main({
 	],
 	examples: [
 		["tsdmthin pool create web --loop /srv/web --data-size 20g", "makes a pool of two sparse files"],
-		["tsdmthin pool create web --device /dev/sdb --autoextend-threshold 80", "makes one of a disk"],
 		["tsdmthin create web base --size 10g --fs ext4", "makes a volume with a file system"],
 		["tsdmthin snapshot web base one && tsdmthin mount web one /mnt", "takes a snapshot, and mounts it"],
-		["tsdmthin status web", "shows the pool, as `docker info` did"],
+		["tsdmthin dmsetup table", "is dmsetup(8), as are the other verbs of dmsetup"],
 	],
 	hint: dmthinHint,
 	get commands() {

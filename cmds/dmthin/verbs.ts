@@ -16,5 +16,7 @@ export function verbsFor(word: string | undefined): Command[] {
 	if (volumes.some(({ name, alias }) => name === word || alias === word)) return volumes;
 	const own = [...forPools(), ...volumes];
 	const names = new Set(own.map(({ name }) => name));
-	return [...own, ...stepVerbs("").filter(({ name }) => !names.has(name)), ...stepVerbs("dmsetup ")];
+	const steps = stepVerbs("").filter(({ name }) => !names.has(name));
+	for (const step of steps) step.rare = true;
+	return [...own, ...steps, ...stepVerbs("dmsetup ")];
 }

@@ -47,7 +47,8 @@ main({
 			name: "",
 			summary: "proxy one port, with docker-proxy's options",
 			operands: "",
-			options: [...dockerOptions, ...proxyOptions],
+			/* The verbs' help shows the proxy's. */
+			options: [...dockerOptions, ...proxyOptions.map((option) => ({ ...option, rare: true as const }))],
 			usageStatus: 1,
 			run({ options, operands }) {
 				if (operands.length > 0) throw new UsageError(`${show(operands[0] as string)}: unknown command`);
@@ -118,7 +119,7 @@ main({
 		}),
 		command({
 			name: "doctor",
-			summary: "explain how each published port is reached, and what stands in the way",
+			summary: "explain how ports are reached, and what stands in the way",
 			operands: "[ID|PID...]",
 			usageStatus: 2,
 			options: options([]),

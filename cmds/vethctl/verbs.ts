@@ -15,6 +15,9 @@ import { address, subnet } from "./subnet.ts";
 const json = options([{ long: "json", help: "print JSON" }]);
 const force = options([{ long: "force", short: "f", help: "one that is not there is fine" }]);
 
+/** The single steps that `--help` has room for. */
+const listed = ["link ls", "bridge ls", "addr ls", "route ls", "route get", "netns ls", "netns exec", "monitor"];
+
 function boolean(text: string, option: string): boolean {
 	if (["true", "1", "yes", "on"].includes(text)) return true;
 	return ["false", "0", "no", "off"].includes(text) ? false : notA(option, text, "true or false");
@@ -158,6 +161,8 @@ function endpointVerbs(): Command[] {
 }
 
 export function verbs(): Command[] {
+	const steps = singleVerbs();
+	for (const step of steps) if (!listed.includes(step.name)) step.rare = true;
 	return [
 		...networkVerbs(),
 		...endpointVerbs(),
@@ -173,7 +178,7 @@ export function verbs(): Command[] {
 		}),
 		command({
 			name: "gc",
-			summary: "clear what belongs to sandboxes that have ended, and what a kill has left",
+			summary: "clear what ended sandboxes and killed tools have left",
 			operands: "",
 			dryRun: true,
 			options: options([]),
@@ -183,13 +188,13 @@ export function verbs(): Command[] {
 		}),
 		command({
 			name: "diag",
-			summary: "walk the way from a sandbox to the world, and say where it is broken",
+			summary: "find where the way from a sandbox to the world is broken",
 			operands: "PID|ID",
 			options: options([...json, { long: "to", value: "ADDRESS", parse: address, help: "the way to this address: the world's" }]),
 			run(line) {
 				diag(line);
 			},
 		}),
-		...singleVerbs(),
+		...steps,
 	];
 }

@@ -66,7 +66,7 @@ main({
 					long: "mount",
 					value: "KEY=VALUE,...",
 					repeat: true,
-					help: "as docker run --mount: type=volume|bind|tmpfs|image,source=,target=,readonly,...",
+					help: "as docker run --mount: type=volume,source=NAME,target=DIR ...",
 				},
 				{ long: "tmpfs", value: "TARGET[:OPTIONS]", repeat: true, help: "as docker run --tmpfs: size=, mode=, uid=, gid=" },
 				{ long: "volumes-from", value: "ID[:ro]", repeat: true, help: "what another container or sandbox has attached" },

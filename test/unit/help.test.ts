@@ -186,14 +186,12 @@ function output(name: string, ...args: string[]): string {
 
 /** The long options that a help shows. */
 function optionsIn(help: string): string[] {
-	return [...help.matchAll(/^ (?:-\w, | {4})(--[a-z][a-z-]*)/gm)].map(([, option]) => option as string);
+	return [...help.matchAll(/^ (?:-\w, | {4})(--[a-z][a-z0-9-]*)/gm)].map(([, option]) => option as string);
 }
 
 for (const name of tools) {
-	/* The verbs, as the help lists them. */
-	const verbs = [
-		...(/\nCommands:\n((?: .*\n)+)/.exec(output(name, "--help"))?.[1] ?? "").matchAll(/^ ([a-z][a-z-]*(?: [a-z][a-z-]*)?)(?: {2}|$)/gm),
-	].map(([, verb]) => verb as string);
+	/* All verbs, the rare ones too, as the completion knows them. */
+	const verbs = [...output(name, "completion", "bash").matchAll(/^\t\t"([a-z][a-z_ -]*) "\*\)/gm)].map(([, verb]) => verb as string);
 	const commands = [[], ...verbs.map((verb) => verb.split(" "))];
 
 	t.test(`${name}: each help fits a screen: 80 columns, 45 lines`, async (t) => {
@@ -203,7 +201,10 @@ for (const name of tools) {
 			t.ok(help.length <= 45, `${[name, ...words].join(" ")} --help: ${help.length} lines`);
 			for (const line of help) t.ok(line.length <= 80, `${[name, ...words].join(" ")} --help: ${line.length} columns: ${line}`);
 		}
-		t.match(output(name, "--help"), "\nExamples:\n");
+		const top = output(name, "--help");
+		t.match(top, "\nExamples:\n");
+		for (const [, verb] of (/\nCommands:\n((?: .*\n)+)/.exec(top)?.[1] ?? "").matchAll(/^ ([a-z].*?)(?: {2}|$)/gm))
+			t.ok(verbs.includes(verb as string), `${verb} is listed and is a verb`);
 	});
 
 	t.test(`${name}: the man page is accepted without a warning and has each verb and option`, needs("groff"), async (t) => {
@@ -213,7 +214,7 @@ for (const name of tools) {
 		const text = stdout.replace(/[‐−]/g, "-");
 		for (const verb of verbs) t.match(text, new RegExp(`^${verb.toUpperCase()}$`, "m"));
 		for (const words of commands)
-			for (const [, option] of output(name, ...words, "--help").matchAll(/^ (?:-\w, | {4})(--[a-z][a-z-]*)/gm))
+			for (const [, option] of output(name, ...words, "--help").matchAll(/^ (?:-\w, | {4})(--[a-z][a-z0-9-]*)/gm))
 				t.match(text, option as string);
 	});
 

@@ -122,6 +122,7 @@ export const limitOptions = limits([
 		value: "TIME",
 		help: "cpu time that may be saved up: 20ms; without a unit microseconds",
 		group: CPU,
+		rare: true,
 		type: "time",
 		range: [0, 1e12],
 		controller: "cpu",
@@ -213,7 +214,7 @@ export const limitOptions = limits([
 	{
 		long: "memory-swap",
 		value: "SIZE",
-		help: "limit of memory and swap together; double: twice --memory, where swap can be limited",
+		help: "of memory and swap together; double: twice --memory",
 		group: MEMORY,
 		type: "size",
 		controller: "memory",

@@ -22,6 +22,9 @@ export function completion(tool: Tool, shell: string): string {
 	const second = firstWords(verbs.filter((name) => name.includes(" "))).map(
 		(subject) => [subject, verbs.filter((name) => name.startsWith(`${subject} `)).map((name) => name.slice(subject.length + 1))] as const,
 	);
+	/* The first word may be a program or a file only where the tool does something without a verb. */
+	const plain = tool.commands.find(({ name }) => name === "");
+	const first = plain === undefined ? "" : plain.runsCommand ? "-c " : "-f ";
 	const longs = (list: Option[]) => list.map((o) => `--${o.long}`).join(" ");
 	if (shell === "bash") {
 		const cases = words(tool).map(([verb, list]) => `\t\t${pattern(verb)}) words="${longs(list)}${verb === "" ? ` ${top}` : ""}" ;;`);
@@ -36,7 +39,7 @@ ${cases.join("\n")}
 	[ "$COMP_CWORD" -eq 1 ] && words="$words ${top}"
 ${second.map(([subject, names]) => `\t[ "$COMP_CWORD" -eq 2 ] && [ "\${COMP_WORDS[1]}" = ${subject} ] && mapfile -t COMPREPLY < <(compgen -W "${names.join(" ")}" -- "$cur") && return\n`).join("")}	case $cur in
 		-*) mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur") ;;
-		*) if [ "$COMP_CWORD" -eq 1 ]; then mapfile -t COMPREPLY < <(compgen -c -W "${top}" -- "$cur"); else mapfile -t COMPREPLY < <(compgen -f -- "$cur"); fi ;;
+		*) if [ "$COMP_CWORD" -eq 1 ]; then mapfile -t COMPREPLY < <(compgen ${first}-W "${top}" -- "$cur"); else mapfile -t COMPREPLY < <(compgen -f -- "$cur"); fi ;;
 	esac
 }
 complete -o filenames -F _${tool.name} ${tool.name}

@@ -71,12 +71,22 @@ export function helpText(tool: Tool, verb: Command): string {
 			})),
 		Examples: () => [{ title: "Examples", body: examplesText(isTop ? tool.examples : (verb.examples ?? [])) }],
 	};
-	const more = table.some(({ rare }) => rare) ? `\n\`${tool.name} man\` shows the rarer options as well.\n` : "";
+	const rarer = [
+		...(isTop && tool.commands.some(({ rare }) => rare) ? ["commands"] : []),
+		...(table.some(({ rare }) => rare) ? ["options"] : []),
+	];
+	const more = rarer.length > 0 ? `\n\`${tool.name} man\` shows the rarer ${rarer.join(" and ")} as well.\n` : "";
 	return declaredHelp(tool, verb, ({ title = "" }) => sections[title]?.() ?? []) + more;
 }
 
+/** A command line that can be pasted: one that is too wide goes on after an operator of the shell's, or after a backslash. */
+function shellLines(line: string): string {
+	const lines = line.length < WIDTH ? [line] : wrap(line, WIDTH - 8);
+	return lines.map((part, i) => (i === lines.length - 1 || /[|;&]$/.test(part) ? part : `${part} \\`)).join("\n   ");
+}
+
 function examplesText(examples: [string, string][]): string {
-	return examples.map(([line, what]) => ` ${line}\n     ${wrap(what, WIDTH - 5).join("\n     ")}`).join("\n");
+	return examples.map(([line, what]) => ` ${shellLines(line)}\n     ${wrap(what, WIDTH - 5).join("\n     ")}`).join("\n");
 }
 
 /** Text for roff: backslashes and dashes kept, a dot or quote at the start of a line no request. */

@@ -104,6 +104,7 @@ export function forPools(): Command[] {
 		}),
 		command({
 			name: "pool check",
+			rare: true,
 			summary: "check the metadata of a pool that is not active, by thin_check",
 			operands: "POOL",
 			options: options([{ long: "auto-repair", help: "mend what is harmless, clear needs_check" }]),
@@ -111,6 +112,7 @@ export function forPools(): Command[] {
 		}),
 		command({
 			name: "pool repair",
+			rare: true,
 			summary: "repair the metadata of a pool that is not active, by thin_repair",
 			operands: "POOL",
 			options: options([{ long: "store", help: "only make the store follow the pool's transaction id" }]),
@@ -118,7 +120,7 @@ export function forPools(): Command[] {
 		}),
 		command({
 			name: "pool activate",
-			summary: "make the devices of pools (all, if none is named); after a crash also settle what was broken off",
+			summary: "make the devices of pools, and settle what a crash broke off",
 			operands: "[POOL...]",
 			dryRun: true,
 			options: options([{ long: "device", value: "DEV", help: "find the pool by the signature on DEV, where the store has lost it" }]),
@@ -143,7 +145,7 @@ export function forPools(): Command[] {
 		}),
 		command({
 			name: "monitor",
-			summary: "look after pools: extend them by their threshold, warn, remove what was put off",
+			summary: "look after pools: extend, warn, remove what was put off",
 			operands: "[POOL...]",
 			options: options([
 				{ long: "once", short: "1", help: "one look, then end" },
@@ -154,7 +156,7 @@ export function forPools(): Command[] {
 		}),
 		command({
 			name: "gc",
-			summary: "clear what killed processes have left, and volumes whose removal was put off",
+			summary: "clear what kills have left, and removals that were put off",
 			operands: "",
 			options: options([]),
 			run: () => gc(),

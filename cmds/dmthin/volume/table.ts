@@ -26,7 +26,7 @@ export function forVolumes(): Command[] {
 	return [
 		command({
 			name: "create",
-			summary: "make a volume (--size); without --size: dmsetup's, a device with a table",
+			summary: "make a volume (--size); without --size: as dmsetup create",
 			operands: "POOL VOLUME | DEVICE [FILE]",
 			dryRun: true,
 			options: options([
@@ -53,7 +53,7 @@ export function forVolumes(): Command[] {
 		}),
 		command({
 			name: "snapshot",
-			summary: "take a snapshot of a volume, or make a volume over a device that is written no more",
+			summary: "take a snapshot of a volume, or of a device that never changes",
 			operands: "POOL ORIGIN|DEV NAME",
 			dryRun: true,
 			options: options([{ long: "size", value: "SIZE", help: "larger than its origin" }, noActivate]),
@@ -119,6 +119,7 @@ export function forVolumes(): Command[] {
 		}),
 		command({
 			name: "diff",
+			rare: true,
 			summary: "show where two volumes have other blocks",
 			operands: "POOL A B",
 			options: options([json]),
@@ -127,7 +128,7 @@ export function forVolumes(): Command[] {
 		command({
 			name: "ls",
 			alias: "list",
-			summary: "show a pool's volumes as a tree of snapshots; without POOL: dmsetup's list of devices",
+			summary: "show a pool's volumes as a tree; without POOL: as dmsetup ls",
 			operands: "[POOL]",
 			options: options([json, noheadings, ...listOptions()]),
 			run(line) {
@@ -137,7 +138,7 @@ export function forVolumes(): Command[] {
 		}),
 		command({
 			name: "status",
-			summary: "show a pool, as `docker info` did; of another DEVICE, or without one: dmsetup's",
+			summary: "show a pool as docker info did; of a DEVICE: as dmsetup",
 			operands: "[POOL|DEVICE...]",
 			options: options([json, ...statusOptions()]),
 			run(line) {

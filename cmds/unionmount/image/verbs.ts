@@ -54,6 +54,7 @@ export function imageCommands(): Command[] {
 		}),
 		command({
 			name: "image push",
+			rare: true,
 			summary: "send an image to a registry",
 			usageStatus: 2,
 			operands: "IMAGE [NAME]",
@@ -90,6 +91,7 @@ export function imageCommands(): Command[] {
 		}),
 		command({
 			name: "image tag",
+			rare: true,
 			summary: "give an image another name",
 			usageStatus: 2,
 			operands: "IMAGE NAME",

@@ -144,6 +144,7 @@ export function layerCommands(): Command[] {
 		}),
 		command({
 			name: "layer squash",
+			rare: true,
 			summary: "make one layer of a layer and those below it",
 			usageStatus: 2,
 			operands: "ID",
@@ -165,6 +166,7 @@ export function layerCommands(): Command[] {
 		}),
 		command({
 			name: "layer inspect",
+			rare: true,
 			summary: "show layers as JSON, with the folders of their mounts",
 			usageStatus: 2,
 			operands: "ID...",
@@ -185,6 +187,7 @@ export function layerCommands(): Command[] {
 		}),
 		command({
 			name: "layer check",
+			rare: true,
 			summary: "compare the store with the disk; look for forged whiteouts",
 			usageStatus: 2,
 			operands: "[ID...]",
@@ -195,6 +198,7 @@ export function layerCommands(): Command[] {
 		}),
 		command({
 			name: "convert",
+			rare: true,
 			summary: "turn whiteouts of aufs into overlay's on disk, or the reverse",
 			usageStatus: 2,
 			operands: "FOLDER...",
@@ -223,6 +227,7 @@ export function layerCommands(): Command[] {
 		}),
 		command({
 			name: "leave",
+			rare: true,
 			summary: "unmount the layer of a sandbox that has ended",
 			usageStatus: 2,
 			operands: "ID...",
