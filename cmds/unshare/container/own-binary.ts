@@ -24,9 +24,18 @@ import {
 	sealFile,
 	write,
 } from "../../../native/linux/fd.ts";
-import { MOUNT_ATTR_RDONLY, MS_PRIVATE, mountSetattr, moveMount, OPEN_TREE_CLONE, openTree } from "../../../native/linux/mount.ts";
+import {
+	MNT_DETACH,
+	MOUNT_ATTR_RDONLY,
+	MS_PRIVATE,
+	mountSetattr,
+	moveMount,
+	OPEN_TREE_CLONE,
+	openTree,
+	umount,
+} from "../../../native/linux/mount.ts";
 import { execve, fexecve, PR_SET_NAME, prctl } from "../../../native/linux/process.ts";
-import { checkWritable, mkdirAll, readlinkIfAny, statIfAny } from "../../../native/linux/stat.ts";
+import { checkWritable, mkdirAll, readlinkIfAny, stat, statIfAny } from "../../../native/linux/stat.ts";
 import { isDryRun, SysError } from "../../../native/linux/syscall.ts";
 import { getenv, makeStateFolder, runFolder, withLock } from "../../common/state.ts";
 
@@ -72,8 +81,12 @@ function protectedPlace(): string | undefined {
 	try {
 		makeStateFolder(runFolder());
 		withLock(runFolder(), () => {
-			if (isOurs() || statIfAny(path)) return;
 			mkdirAll(PLACE, 0o755);
+			/* One folder's tools for the whole machine: those of another folder that is still there have it. */
+			const there = stat(PLACE);
+			const isMounted = there.mountId !== stat(`${PLACE}/..`).mountId;
+			if (isMounted && there.nlink > 0) return;
+			if (isMounted) umount(PLACE, MNT_DETACH);
 			const copy = openTree(AT_FDCWD, dirname(own), OPEN_TREE_CLONE);
 			mountSetattr(copy, MOUNT_ATTR_RDONLY, { propagation: MS_PRIVATE });
 			const place = open(PLACE, O_PATH | O_DIRECTORY | O_NOFOLLOW);
