@@ -102,7 +102,7 @@ unpack_archive() {
 
 # In the background, since the shell runs no trap while it waits for a pipe in the foreground. $! is its last stage.
 run_pipe() {
-	{ exec 3<&0; } 2>/dev/null || exec 3</dev/null
+	{ command exec 3<&0; } 2>/dev/null || exec 3</dev/null
 	eval "$pipe &"
 	job=$!
 	[ -z "$signal" ] || on_signal "$signal" TERM
