@@ -57,7 +57,7 @@ export async function startProxy(t: Test, program: string, options: ProxyOptions
 			if (status === "0\n") resolve();
 		});
 		pipe.on("end", resolve);
-		child.on("exit", () => resolve());
+		child.on("close", () => resolve());
 	});
 	return { child, status, stderr: () => stderr, ended };
 }
