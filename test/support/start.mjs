@@ -44,7 +44,7 @@ if (!isRoot) {
 }
 
 const first = demonstrate(
-	"A container on this machine's own root, read-only, with tsinit as PID 1:",
+	"A container on a copy-on-write view of this machine's root, with tsinit as PID 1:",
 	"bin/mkcontainer.sh run --rm --init --hostname box -- sh -c 'ps; hostname; id'",
 );
 if (first !== 0) fail(`The container failed: exit status ${first}`);

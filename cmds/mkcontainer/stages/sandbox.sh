@@ -7,7 +7,7 @@ plan_sandbox() {
 	add_make --mount --pid --ipc --uts --time --hostname "${hostname:-$derived}"
 	[ "$network" = host ] || add_make --net
 	[ -n "$no_cgroup" ] || add_make --cgroup
-	[ -z "$root" ] || break_line
+	break_line
 	[ -z "$root" ] || add_make --rootfs "$root"
 	[ -z "$read_only" ] || add_make --read-only
 	add_make --proc --sysfs --dev
