@@ -34,6 +34,8 @@ sandboxes=${TSBOX_RUN:-/run/tsbox}/sandboxes
 . ./stages/volumes.sh
 . ./stages/cgroup.sh
 . ./stages/sandbox.sh
+. ./stages/network.sh
+. ./stages/ports.sh
 . ./run.sh
 . ./undo.sh
 . ./verbs.sh

@@ -17,9 +17,10 @@ The options are those of docker. The exit status is the program's, or 125 when t
   -d, --detach             in the background; `logs` shows its output
   -it, -t, --tty           with a terminal; so it is without a program, where there is one
   -h, --hostname NAME      its host name; else that is its name
-  --network none|host      a network with lo only (so it is), or the host's
+  --network none|host|bridge|NAME    lo only (so it is), the host's, or one of tsvethctl's
+  -p, --publish [IP:][PORT:]PORT[/udp]    a port of the container, on the host
   -e, --env NAME[=VALUE]   set a variable, or pass it on; --env-file FILE sets those in a file
-  -v, --volume SRC:DST[:OPT,...]     bind SRC on DST: ro nosuid nodev noexec
+  -v, --volume SRC:DST[:OPT,...]     bind SRC, a path or a volume, on DST: ro nosuid nodev noexec
   --tmpfs DST[:OPT,...]    a tmpfs on DST: size=64m mode=1777 exec ro
   -u, --user USER[:GROUP]  the user inside, by name or number
   -w, --workdir DIR        the working folder inside; made where it is not there

@@ -54,7 +54,7 @@ read_options() {
 			split_option "$@"
 			case $option in
 			--name | --rootfs | --hostname | -h | --network | --net | --env | -e | --env-file | --volume | -v | --tmpfs) ;;
-			--user | -u | --workdir | -w | --ulimit | --cap-add | --cap-drop | --security-opt | --device) ;;
+			--publish | -p | --user | -u | --workdir | -w | --ulimit | --cap-add | --cap-drop | --security-opt | --device) ;;
 			--memory | -m | --memory-swap | --memory-reservation | --memory-swappiness | --cpus | --cpu-shares | -c) ;;
 			--cpu-period | --cpu-quota | --cpuset-cpus | --cpuset-mems | --pids-limit | --blkio-weight) ;;
 			*) bad_usage "$option: unknown option" ;;
@@ -86,8 +86,9 @@ take_value() {
 		hostname=$value
 		;;
 	--network | --net)
-		case $value in none | host) network=$value ;; *) bad_usage "--network: $value: there are none and host" ;; esac
+		read_network
 		;;
+	--publish | -p) add_port ;;
 	--env | -e) add_env --env "$value" ;;
 	--env-file) add_env_file --env ;;
 	--volume | -v) add_volume ;;

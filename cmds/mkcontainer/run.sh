@@ -2,7 +2,7 @@
 run() {
 	name='' rootfs='' hostname='' network=none workdir='' nofile=1024 seccomp=default cap_add='' cap_drop=''
 	remove='' detach='' init='' tty='' read_only='' dry_run='' trace='' no_cgroup='' privileged='' memory='' memory_swap=''
-	make='' limit=''
+	make='' limit='' volumes='' ports='' live=''
 	read_options "$@"
 	shift "$taken"
 	if [ $# -eq 0 ]; then
@@ -36,6 +36,9 @@ plan() {
 		cleanup="find $folder -xdev -delete"
 	fi
 	plan_cgroup
+	plan_volumes
+	plan_network
+	plan_ports
 	plan_sandbox "$@"
 	if [ -n "$layer" ]; then
 		pipe="$layer |"
@@ -44,12 +47,21 @@ plan() {
 	else
 		pipe="printf '%s\\n' '{\"tsbox\":1,\"id\":\"$name\"}' |"
 	fi
+	[ -z "$volumes" ] || pipe="$pipe
+    $volumes |"
 	[ -n "$no_cgroup" ] || pipe="$pipe
     $cgroup |"
 	if [ -n "$detach" ]; then
 		pipe="$pipe
-    $q_tsunshare$trace --record 0 --hold$make |
+    $q_tsunshare$trace --record 0 --hold$make |$live
     $q_tsunshare start >/dev/null"
+	elif [ -n "$live" ]; then
+		# What acts on the live sandbox stands behind tsunshare, which then holds it; standard output is the record's.
+		streams=' --stdin 3 --stdout 4 --stderr 2'
+		[ -z "$tty" ] || streams=''
+		pipe="$pipe
+    $q_tsunshare$trace --record 0 --hold$streams$make |$live
+    $q_tsunshare start --wait"
 	else
 		pipe="$pipe
     $q_tsunshare$trace --record 0 --stdin 3$make"
@@ -60,6 +72,7 @@ print_plan() {
 	[ -z "$claim" ] || printf '%s\n' "$claim"
 	[ -z "$unpack" ] || printf '%s\n' "$unpack"
 	[ -n "$detach" ] || printf 'exec 3<&0\n'
+	[ -z "$live" ] || [ -n "$detach$tty" ] || printf 'exec 4>&1\n'
 	printf '%s\n' "$pipe"
 	[ -z "$remove" ] || [ -z "$cleanup" ] || printf '%s\n' "$cleanup"
 }
@@ -103,6 +116,7 @@ unpack_archive() {
 # In the background, since the shell runs no trap while it waits for a pipe in the foreground. $! is its last stage.
 run_pipe() {
 	{ command exec 3<&0; } 2>/dev/null || exec 3</dev/null
+	{ command exec 4>&1; } 2>/dev/null || exec 4>/dev/null
 	eval "$pipe &"
 	job=$!
 	[ -z "$signal" ] || on_signal "$signal" TERM
@@ -113,6 +127,8 @@ run_pipe() {
 		[ -n "$interrupted" ] || break
 	done
 	job=''
+	# By start --wait: SIGKILL was sent in the place of a signal that the program, as PID 1, does not get.
+	[ "$status" -ne 137 ] || [ -z "$signal" ] || status=$((128 + signal))
 	[ -z "$detach" ] || [ "$status" -eq 0 ] || [ -n "$signal" ] || status=125
 	[ "$status" -ne 125 ] || failed=1
 }

@@ -8,7 +8,7 @@ leave() {
 		trap '' HUP INT QUIT
 		"$tsunshare" wait "$name"
 		clean_up
-	) </dev/null >/dev/null 2>&1 3<&- &
+	) </dev/null >/dev/null 2>&1 3<&- 4>&- &
 }
 
 clean_up() {
@@ -20,6 +20,7 @@ clean_up() {
 forget() {
 	[ -d "/sys/fs/cgroup" ] && "$tscgctl" leave "$1" 2>/dev/null
 	[ ! -d "$data/$1" ] || find "$data/$1" -xdev -delete
+	[ ! -d "${data%/*}/volumes" ] || "$bin/tsvolctl" leave "$1" 2>/dev/null
 	if [ -d "${data%/*}/layers/$1" ]; then
 		"$bin/tsunionmount" leave "$1" && "$bin/tsunionmount" layer rm "$1" >/dev/null
 	fi

@@ -88,3 +88,18 @@ t.test("with standard input closed the program has an empty one", async (t) => {
 	});
 	t.same([exitCode, stdout], [0, "read"], script);
 });
+
+t.test("a network, a published port and a volume by name are stages of the pipe, and go with the container", async (t) => {
+	const [name, volume] = [unique(), unique()];
+	const serve = "mkdir -p /srv; echo page >/srv/index.html; exec httpd -f -p 80 -h /srv";
+	const steps = `ip link set lo up; m=$0; run="$m run --rootfs ${root}"
+		$run -d --name ${name} --network bridge -p 127.0.0.1:8089:80 -v ${volume}:/srv -- sh -c '${serve}'
+		for i in 1 2 3 4 5 6 7 8 9; do busybox wget -qO- http://127.0.0.1:8089/ 2>/dev/null && break; sleep 0.1; done
+		$run --network bridge -- sh -c 'ip -o -4 addr show eth0 | grep -o "inet [0-9.]*"; exit 5'; echo "status $?"
+		echo typed | $run --network bridge -- cat
+		$m stop -t 1 ${name}; $m rm ${name}; ip -o link | grep -c tsv; nft list ruleset | grep -c tsbox
+		$run -v ${volume}:/srv:ro -- cat /srv/index.html`;
+	const { stdout, stderr } = await container([], { shell: ["unshare", "-n", "sh", "-c", steps] });
+	t.match(stdout, new RegExp(`^${name}\npage\ninet 172\\.\\d+\\.\\d+\\.\\d+\nstatus 5\ntyped\n0\n0\npage$`), stderr);
+	t.same([cgroups(name), leftovers()], [[], []]);
+});

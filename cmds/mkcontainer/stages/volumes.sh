@@ -1,10 +1,15 @@
-# Binds and devices: what of the host is seen inside.
+# Binds and devices: what of the host is seen inside; volumes are tsvolctl's.
 
 # docker's -v binds what is mounted below SRC as well, and has `z` and `Z` for SELinux.
 add_volume() {
 	case $value in
 	*:*:*:*) bad_usage "--volume: $value: not SRC:DST[:OPT,...]" ;;
-	[!/.]*:/*) bad_usage "--volume: $value: SRC is not a path (/... or ./...)" ;;
+	[!/.]*:/*)
+		# The name of a volume: tsvolctl makes it if need be, and binds it.
+		quote "$value"
+		volumes="$volumes -v $quoted"
+		return
+		;;
 	?*:/*:*) words=,${value##*:} value=${value%:*} ;;
 	?*:/*) words='' ;;
 	*) bad_usage "--volume: $value: not SRC:DST[:OPT,...]" ;;
@@ -32,4 +37,10 @@ add_device() {
 	[ -b "$source" ] || [ -c "$source" ] || fail "--device: $source: not a device"
 	add_make --bind "$source:$target"
 	add_limit --device "$source:$access"
+}
+
+plan_volumes() {
+	[ -n "$volumes" ] || return 0
+	quote "$bin/tsvolctl"
+	volumes="$quoted attach$trace$volumes"
 }

@@ -3,7 +3,7 @@ import { ENOENT, ENXIO } from "../../../native/linux/errno.ts";
 import { close, ioctl, O_NONBLOCK, O_RDONLY, O_WRONLY, open, write } from "../../../native/linux/fd.ts";
 import { flock, LOCK_EX, LOCK_SH } from "../../../native/linux/lock.ts";
 import { exit } from "../../../native/linux/process.ts";
-import { SIG_BLOCK, sigprocmask } from "../../../native/linux/signal.ts";
+import { SIG_BLOCK, SIG_DFL, SIGINT, SIGQUIT, setDisposition, sigprocmask } from "../../../native/linux/signal.ts";
 import { FIONREAD } from "../../../native/linux/socket.ts";
 import { exists, lstatIfAny } from "../../../native/linux/stat.ts";
 import { SysError } from "../../../native/linux/syscall.ts";
@@ -36,6 +36,8 @@ export function start(operands: string[], options: { wait?: true }) {
 		return;
 	}
 	try {
+		/* A shell without job control has what runs in its background ignore them. */
+		for (const signal of [SIGINT, SIGQUIT]) setDisposition(signal, SIG_DFL);
 		sigprocmask(SIG_BLOCK, attendedSignals());
 		const watched = targets(operands).map(startToWait);
 		let status = 0;

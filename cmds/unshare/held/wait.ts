@@ -20,12 +20,14 @@ import type { SandboxRecord } from "../../common/record.ts";
 import { forget, keepStatus, type OwnRecord, readRecordIfAny, readStatus, supervisor } from "../../common/sandbox-state.ts";
 import { isAlive, type Owner } from "../../common/state.ts";
 import { copySize, ownTerminal, startRelay } from "../container/tty.ts";
+import { effective } from "./deaf.ts";
 import { operandIds } from "./named.ts";
 
 /** A sandbox whose end is waited for: its supervisor by a pidfd, its process and its terminal's master. */
 export interface Watched {
 	id: string;
 	supervisor: number;
+	pid: number;
 	pidfd: number;
 	master: number | undefined;
 	/** The user's terminal, by another way than the standard streams. */
@@ -69,6 +71,7 @@ export function watch(id: string, given: SandboxRecord | undefined): Watched | u
 	return {
 		id,
 		supervisor: owner,
+		pid: record.pid,
 		pidfd: pidfdOpen(record.pid),
 		master,
 		terminal,
@@ -81,7 +84,7 @@ export function attendedSignals(): Uint8Array {
 }
 
 /** Passes signals (blocked already) and the terminal's bytes on until the sandbox has ended; returns its status. */
-export function attend({ id, supervisor, pidfd, master, terminal }: Watched): number {
+export function attend({ id, supervisor, pid, pidfd, master, terminal }: Watched): number {
 	const signals = signalfd(attendedSignals());
 	const relay = master === undefined ? undefined : startRelay(master, terminal ?? 0, terminal ?? 1);
 	try {
@@ -95,7 +98,7 @@ export function attend({ id, supervisor, pidfd, master, terminal }: Watched): nu
 			if (signalReady) {
 				for (let info = readSignal(signals); info; info = readSignal(signals)) {
 					if (info.signal === SIGWINCH) relay?.resize();
-					else pidfdSendSignal(pidfd, info.signal);
+					else pidfdSendSignal(pidfd, effective(pid, info.signal));
 				}
 			}
 			if (ended) break;
