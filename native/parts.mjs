@@ -86,7 +86,7 @@ export const tools = {
 			"pool/info",
 			"pool/mappings",
 			"pool/monitor",
-			"pool/program",
+			"cmds/common/run-program",
 			"pool/verbs",
 			"store/transaction",
 			"table/change",

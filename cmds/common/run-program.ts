@@ -1,4 +1,4 @@
-/** Programs of others, that are called where no system call does it: mkfs. */
+/** Programs of others, that are called where no system call does it: mkfs, thin_check, thin_repair. */
 
 import { ENOENT } from "../../native/linux/errno.ts";
 import { close, dup2, O_RDONLY, open, pipe, readAll } from "../../native/linux/fd.ts";
@@ -49,6 +49,6 @@ export function needProgram(argv: string[], debianPackage: string) {
 	if (result.status !== 0) fail(`${argv.map(show).join(" ")}: status ${result.status}: ${lastLine(result.output)}`);
 }
 
-function lastLine(output: string): string {
+export function lastLine(output: string): string {
 	return output.trim().split("\n").pop() ?? "";
 }

@@ -7,11 +7,11 @@ import { rename, stat } from "../../../native/linux/stat.ts";
 import { isDryRun } from "../../../native/linux/syscall.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { fail } from "../../common/errors.ts";
+import { runProgram } from "../../common/run-program.ts";
 import { dmPool, type PoolRecord, poolFolder, readPool, withPool } from "../store/pool.ts";
 import { beginTransactions, readTransaction } from "../store/transaction.ts";
 import { listVolumes } from "../store/volume.ts";
 import { closeBacking, openBacking } from "./backing.ts";
-import { runProgram } from "./program.ts";
 import { METADATA_BLOCK, parseSuperblock, readBlock, type Superblock } from "./superblock.ts";
 
 const PACKAGE = "Debian's package thin-provisioning-tools has it";

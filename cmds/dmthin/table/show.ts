@@ -6,7 +6,7 @@ import { DM_NOFLUSH_FLAG, DM_QUERY_INACTIVE_TABLE_FLAG, DM_STATUS_TABLE_FLAG } f
 import { notA } from "../../common/command-line/options.ts";
 import { print } from "../../common/command-line/tool.ts";
 import { UsageError } from "../../common/errors.ts";
-import { runProgram } from "../pool/program.ts";
+import { runProgram } from "../../common/run-program.ts";
 import { devicePath } from "../udev/device.ts";
 import { type DeviceOptions, device } from "./input.ts";
 import { tree } from "./tree.ts";

@@ -18,7 +18,7 @@ import {
 import { isDryRun } from "../../../native/linux/syscall.ts";
 import { notA } from "../../common/command-line/options.ts";
 import { fail } from "../../common/errors.ts";
-import { lastLine, needProgram, runProgram } from "../pool/program.ts";
+import { lastLine, needProgram, runProgram } from "../../common/run-program.ts";
 import { textOf } from "../store/text.ts";
 
 export type FileSystem = "ext4" | "xfs";
