@@ -222,7 +222,7 @@ function goIn(target: Entered, program: string[], options: EnterOptions, going: 
 
 	leaveKeyring();
 	takeLimits(found.possessions.limits);
-	const possessions = { ...found.possessions, ...identity, ...(options.privileged && { bounding: boundingSet() }) };
+	const possessions = { ...found.possessions, ...identity, ...(options.privileged && { bounding: allCapabilities() }) };
 	const forgoes = !options.privileged && (possessions.noNewPrivs || found.record?.noNewPrivs === true);
 	const filter = found.filter?.make(possessions.bounding);
 	const comesLast = found.filter !== undefined && (forgoes || found.filter.isProgram || !mayLoadFilter());
@@ -289,6 +289,6 @@ function mayLoadFilter(): boolean {
 	return capget().effective.includes(CAP_SYS_ADMIN);
 }
 
-function boundingSet(): number[] {
+function allCapabilities(): number[] {
 	return Array.from({ length: lastCapability() + 1 }, (_, capability) => capability);
 }

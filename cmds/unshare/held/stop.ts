@@ -57,7 +57,5 @@ function prepare(id: string): Stopping {
 }
 
 function hasEnded(pidfd: number, seconds: number): boolean {
-	const [ready] = poll([{ fd: pidfd, events: POLLIN }], seconds);
-	if (ready !== 0) return true;
-	return false;
+	return poll([{ fd: pidfd, events: POLLIN }], seconds)[0] !== 0;
 }
